@@ -1,0 +1,1 @@
+"""Pure deciders, one file each. Standard library only."""

@@ -1,0 +1,103 @@
+"""A client: profile as the article has it, confirmed by every upsert. Stream `client-{client_id}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.decider import Fold, Recorded, Sealed, same
+
+CATEGORY = "client"
+RISK_PROFILES = ("conservative", "moderately_conservative", "moderate", "growth", "aggressive")
+
+
+def stream(client_id: str) -> str:
+    """The client's stream."""
+    return f"client-{client_id}"
+
+
+# Commands
+
+
+@dataclass(frozen=True, slots=True)
+class RecordClient:
+    """Onboard the client, or update or confirm its profile."""
+
+    client_id: str
+    full_name: Sealed
+    risk_profile: str
+
+    selection = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (f"client-{self.client_id}",)
+
+
+# Events: each carries every value of the answer, so that an answer can be given again from the event alone.
+
+
+@dataclass(frozen=True)
+class ClientOnboarded:
+    client_id: str
+    full_name: Sealed
+    risk_profile: str
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return (self.client_id,)
+
+
+@dataclass(frozen=True)
+class ClientProfileUpdated(ClientOnboarded):
+    """At least one value differs from before."""
+
+
+@dataclass(frozen=True)
+class ClientProfileConfirmed(ClientOnboarded):
+    """The same values were sent again; an officer asks who confirmed what, when."""
+
+
+ClientEvent = ClientOnboarded | ClientProfileUpdated | ClientProfileConfirmed
+
+
+# State
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    client_id: str
+    full_name: Sealed
+    risk_profile: str
+    created_at: datetime
+    updated_at: datetime
+
+
+def decide(states: Mapping[str, Any], command: RecordClient) -> Sequence[tuple[str, ClientEvent]]:
+    """An upsert is always recorded, also when it changes nothing."""
+    name = f"client-{command.client_id}"
+    client: Client | None = states[name]
+    kind: type[ClientOnboarded]
+    if client is None:
+        kind = ClientOnboarded
+    elif same(client.full_name, command.full_name) and client.risk_profile == command.risk_profile:
+        kind = ClientProfileConfirmed
+    else:
+        kind = ClientProfileUpdated
+    return ((name, kind(command.client_id, command.full_name, command.risk_profile)),)
+
+
+def evolve(state: Client | None, recorded: Recorded[ClientEvent]) -> Client:
+    event = recorded.event
+    return Client(
+        event.client_id,
+        event.full_name,
+        event.risk_profile,
+        created_at=recorded.recorded_at if state is None else state.created_at,
+        updated_at=recorded.recorded_at,
+    )
+
+
+FOLD = Fold(CATEGORY, 1, evolve)

@@ -1,0 +1,1 @@
+"""The append-only log on PostgreSQL: writer, reading, key vault, migrations, embedded server."""

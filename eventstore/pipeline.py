@@ -1,0 +1,192 @@
+"""Round trips: many prepared statements sent together over libpq's pipeline mode, their results read together.
+
+psycopg's own pipeline waits on the socket at every `execute`; a batch of ten statements would wait twenty times. This
+drives the same libpq calls (`psycopg.pq`) with one flush and one wait a trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from psycopg.abc import Buffer
+from psycopg.adapt import Transformer
+
+from eventstore.errors import ConnectionLost, StatementFailed
+from eventstore.statements import Statement
+
+Call = tuple[Statement, Sequence[bytes | None]]
+"""A statement and its binary parameters."""
+
+Rows = list[tuple[Any, ...]]
+
+_OK = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
+
+
+class Pipeline:
+    """One connection, in pipeline mode for its whole life. Not for use by two tasks at a time."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], timeout: float) -> None:
+        self._connection = connection
+        self._pgconn = connection.pgconn
+        self._transformer = Transformer(connection)
+        self._timeout = timeout
+        self._socket = self._pgconn.socket
+        self._pgconn.enter_pipeline_mode()
+
+    @classmethod
+    async def connect(cls, conninfo: str, statements: Sequence[Statement], timeout: float = 15.0) -> Pipeline:
+        """Connect and prepare `statements`. Raises ConnectionLost or StatementFailed."""
+        try:
+            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise ConnectionLost(str(error)) from error
+        pipeline = cls(connection, timeout)
+        try:
+            for statement in statements:
+                pipeline._pgconn.send_prepare(statement.name.encode(), statement.sql.encode())
+            await pipeline._exchange([s.name for s in statements])
+        except BaseException:
+            await pipeline.close()
+            raise
+        return pipeline
+
+    async def trip(self, calls: Sequence[Call]) -> list[Rows]:
+        """Send all calls and a sync, and return each call's rows.
+
+        The server skips what follows a failed statement, a COMMIT included, so an error on a statement before the
+        COMMIT means that nothing was committed. Raises StatementFailed for the first failed statement, ConnectionLost
+        when the answers did not come (within the timeout); after either the caller rolls back or closes.
+        """
+        send = self._pgconn.send_query_prepared
+        try:
+            for statement, parameters in calls:
+                formats = [pq.Format.BINARY] * len(parameters)
+                send(statement.name.encode(), _buffers(parameters), formats, pq.Format.BINARY)
+        except psycopg.Error as error:
+            raise ConnectionLost(str(error)) from error
+        results = await self._exchange([statement.name for statement, _ in calls])
+        return [self._rows(result) for result in results]
+
+    def _rows(self, result: pq.abc.PGresult) -> Rows:
+        if not result.ntuples:
+            return []
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
+
+    async def _exchange(self, names: Sequence[str]) -> list[pq.abc.PGresult]:
+        """Send what is queued with a sync; the results of the commands called `names`, the first failure raised."""
+        exchange = _Exchange(self._pgconn, self._socket)
+        try:
+            self._pgconn.pipeline_sync()
+            async with asyncio.timeout(self._timeout):
+                results = await exchange.done()
+        except (psycopg.Error, TimeoutError) as error:
+            # A failed read may hide the server's last word (why it ended the session); the outcome stays unknown.
+            raise ConnectionLost(str(error) or "no answer in time") from error
+        finally:
+            exchange.stop()
+        for name, result in zip(names, results, strict=False):
+            if result.status not in _OK:
+                raise _failure(name, result)
+        if len(results) != len(names):
+            raise ConnectionLost("the connection ended before all answers came")
+        return results
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is known to be unusable."""
+        return self._pgconn.status != pq.ConnStatus.OK
+
+    async def close(self) -> None:
+        """Close the connection; an open transaction ends without a commit."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Pipeline:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Exchange:
+    """Flushes the send buffer and collects results up to the sync, woken by the event loop."""
+
+    def __init__(self, pgconn: pq.abc.PGconn, socket: int) -> None:
+        self._pgconn = pgconn
+        self._socket = socket
+        self._loop = asyncio.get_running_loop()
+        self._results: list[pq.abc.PGresult] = []
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._writing = False
+
+    async def done(self) -> list[pq.abc.PGresult]:
+        # Reading starts before the buffer is flushed: a server that waits for us to read would never take the rest.
+        self._loop.add_reader(self._socket, self._on_readable)
+        self._flush()
+        await self._done
+        return self._results
+
+    def stop(self) -> None:
+        self._loop.remove_reader(self._socket)
+        if self._writing:
+            self._loop.remove_writer(self._socket)
+
+    def _flush(self) -> None:
+        try:
+            waiting = bool(self._pgconn.flush())
+        except psycopg.Error as error:
+            self._fail(error)
+            return
+        if waiting != self._writing:
+            self._writing = waiting
+            if waiting:
+                self._loop.add_writer(self._socket, self._flush)
+            else:
+                self._loop.remove_writer(self._socket)
+
+    def _on_readable(self) -> None:
+        try:
+            self._pgconn.consume_input()
+            self._collect()
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _collect(self) -> None:
+        nothing = 0
+        while not self._done.done() and not self._pgconn.is_busy():
+            result = self._pgconn.get_result()
+            if result is None:
+                nothing += 1
+                if nothing > 1:  # two in a row: no command is left, so no sync will come
+                    self._fail(psycopg.OperationalError("the connection is closed"))
+                continue
+            nothing = 0
+            if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._done.set_result(None)
+            else:
+                self._results.append(result)
+
+    def _fail(self, error: psycopg.Error) -> None:
+        if not self._done.done():
+            # Results that did arrive come first: they may hold the error that ended the session.
+            if any(result.status not in _OK for result in self._results):
+                self._done.set_result(None)
+            else:
+                self._done.set_exception(error)
+
+
+def _buffers(parameters: Sequence[bytes | None]) -> Sequence[Buffer | None]:
+    return parameters
+
+
+def _failure(name: str, result: pq.abc.PGresult) -> StatementFailed:
+    state = result.error_field(pq.DiagnosticField.SQLSTATE) or b"08006"
+    message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
+    return StatementFailed(name, state.decode(), message.decode("utf-8", "replace"))

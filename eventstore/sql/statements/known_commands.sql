@@ -1,0 +1,16 @@
+-- P5: the commands already recorded under any of the keys $2, each with all its events (they stand side by side).
+SELECT wanted.key,
+       e.tenant_id, e.position, e.stream, e.version, e.event_id::text, e.type, e.schema_version::int, e.data::text,
+       e.subjects, e.actor, e.on_behalf_of, e.command_id::text, e.correlation_id, e.causation_id::text,
+       e.idempotency_key, e.request_hash, e.effective_at, e.recorded_at
+FROM unnest($2::bytea[]) AS wanted (key)
+CROSS JOIN LATERAL (
+    SELECT position, command_id FROM fidelog.events
+    WHERE tenant_id = $1 AND idempotency_key = wanted.key LIMIT 1
+) AS first
+CROSS JOIN LATERAL (
+    SELECT * FROM fidelog.events
+    WHERE tenant_id = $1 AND position >= first.position AND position < first.position + 250
+    ORDER BY position
+) AS e
+WHERE e.command_id = first.command_id

@@ -1,0 +1,1 @@
+SELECT set_config('fidelog.tenant_id', $1, true)

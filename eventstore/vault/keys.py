@@ -1,0 +1,117 @@
+"""Keys: master keys by epoch (files outside the database), data keys of subjects, the tenant's key of keyed hashes."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+class KeyUnavailable(Exception):
+    """A master key is missing or not the right one; the message says which and what to do."""
+
+
+class MasterKeys:
+    """The master keys of a state folder: one 0600 file `master-keys/epoch-<n>` of 64 hex digits per epoch."""
+
+    def __init__(self, folder: Path, keys: dict[int, bytes]) -> None:
+        self._folder = folder
+        self._ciphers = {epoch: AESGCM(key) for epoch, key in keys.items()}
+        self.current = max(keys)
+
+    @classmethod
+    def open(cls, state_dir: Path, *, create: bool) -> MasterKeys:
+        """Read the folder's keys; make the first epoch's when there is none and `create`. Raises KeyUnavailable."""
+        folder = state_dir / "master-keys"
+        try:
+            if create and not any(folder.glob("epoch-*")):
+                _make_first(folder)
+            keys = {int(path.name.removeprefix("epoch-")): _read(path) for path in folder.glob("epoch-*")}
+        except OSError as error:
+            raise KeyUnavailable(f"the state folder {state_dir} cannot be used: {error.strerror}") from error
+        if not keys:
+            raise KeyUnavailable(f"no master key in {folder}; restore the state folder (FIDELOG_STATE_DIR)")
+        return cls(folder, keys)
+
+    def wrap(self, key: bytes, name: bytes) -> bytes:
+        """`key` under the current epoch's master key, bound to `name`: nonce ‖ ciphertext ‖ tag (AES-256-GCM)."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._ciphers[self.current].encrypt(nonce, key, name)
+
+    def unwrap(self, wrapped: bytes, epoch: int, name: bytes) -> bytes:
+        """The key in `wrapped`. Raises KeyUnavailable."""
+        cipher = self._ciphers.get(epoch)
+        if cipher is None:
+            raise KeyUnavailable(
+                f"the master key of epoch {epoch} is not in {self._folder}; restore the state folder "
+                "(FIDELOG_STATE_DIR) that belongs to this database"
+            )
+        try:
+            return cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
+        except InvalidTag:
+            raise KeyUnavailable(
+                f"the master key of epoch {epoch} in {self._folder} is not this database's; restore the state "
+                "folder (FIDELOG_STATE_DIR) that belongs to it"
+            ) from None
+
+
+def _make_first(folder: Path) -> None:
+    """Make epoch 1's key. Written whole and linked into place, so that of two processes one key wins and none is
+    ever seen half written."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = folder / f".draft-{os.getpid()}-{os.urandom(4).hex()}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(os.urandom(KEY_BYTES).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, folder / "epoch-1")
+        except FileExistsError:
+            pass  # another process was first; its key is read
+    finally:
+        draft.unlink()
+    _fsync_folder(folder)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    text = path.read_text(encoding="ascii").strip()
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise KeyUnavailable(f"{path} is not a master key (64 hex digits); restore it from its backup")
+    return key
+
+
+class DataKey:
+    """One subject's key: encrypts its personal values and keys their fingerprints and request hashes."""
+
+    __slots__ = ("_hashing", "cipher", "epoch", "key_id", "wrapped")
+
+    def __init__(self, key_id: str, secret: bytes, epoch: int, wrapped: bytes) -> None:
+        self.key_id = key_id
+        self.epoch = epoch
+        self.wrapped = wrapped
+        self.cipher = AESGCM(hmac.digest(secret, b"fidelog sealing", "sha256"))
+        self._hashing = hmac.digest(secret, b"fidelog hashing", "sha256")
+
+    def hash(self, message: bytes) -> bytes:
+        """HMAC-SHA-256 under a key of its own, derived from the data key: 32 bytes."""
+        return hmac.digest(self._hashing, message, "sha256")

@@ -1,0 +1,216 @@
+"""Deciding a batch: commands in arrival order against states already evolved in this batch. No I/O."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from eventstore.errors import CommandRefused, KeyReused, Poisoned, StoreError, SubjectErased, VersionMismatch
+from eventstore.ids import uuid7s
+from eventstore.records import Context, Envelope, Receipt, RecordedEvent, Refused, Repeated
+from eventstore.vault.keys import DataKey
+from eventstore.vault.vault import KeyRow, Vault
+from eventstore.writer.engine import Engine, Folded, category
+
+log = logging.getLogger(__name__)
+
+MAX_EVENTS_PER_COMMAND = 250
+MAX_DATA_BYTES = 60_000
+"""Keeps a leaf within the 65,535 bytes that a log entry may have (docs/spec/event-record.md)."""
+
+IDS_AT_ONCE = 64
+
+Outcome = Receipt | Repeated | Exception
+
+
+@dataclass(slots=True)
+class Known:
+    """A command the log already holds."""
+
+    command_id: str
+    request_hash: bytes | None
+    events: Sequence[RecordedEvent]
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What the first round trip brought, all of it read under the tenant's lock."""
+
+    position: int
+    now: datetime
+    known: dict[bytes, Known] = field(default_factory=dict)
+    keys: dict[str, KeyRow] = field(default_factory=dict)
+    streams: dict[str, Folded] = field(default_factory=dict)
+    selected: dict[tuple[str, str], deque[str]] = field(default_factory=dict)
+
+
+class BatchDecision:
+    """The decision on one batch: outcomes, events to append, rows and keys to save."""
+
+    def __init__(self, engine: Engine, vault: Vault, tenant_id: str, loaded: Loaded) -> None:
+        self._engine = engine
+        self._vault = vault
+        self._tenant_id = tenant_id
+        self._loaded = loaded
+        self._ids: Iterator[str] = iter(())
+        self._drawn = 0
+        self.outcomes: list[Outcome] = []
+        self.events: list[RecordedEvent] = []
+        self.changed: dict[str, Folded] = {}
+        self.new_keys: dict[str, DataKey] = {}
+
+    def decide(self, batch: Sequence[Envelope]) -> None:
+        """Decide every command; one command's refusal touches no other."""
+        for envelope in batch:
+            try:
+                self.outcomes.append(self._decide(envelope))
+            except StoreError as refusal:
+                self.outcomes.append(refusal)
+            except Exception as fault:  # a fault in one command's decider or codec fails that command alone
+                log.exception("a command of type %s failed", type(envelope.command).__name__)
+                self.outcomes.append(fault)
+
+    def _decide(self, envelope: Envelope) -> Receipt | Repeated:
+        key = self._key(envelope)
+        known = self._loaded.known.get(envelope.idempotency_key)
+        if known is not None:
+            return self._again(envelope, known, key)
+        self._check_version(envelope)
+        command = envelope.command
+        states = {name: self._folded(name).state for name in command.streams}
+        context = Context(self._loaded.now, envelope.actor)
+        decision = self._engine.decide(states, command, self._selected(envelope), context)
+        if isinstance(decision, Refused):
+            raise CommandRefused(decision.refusal)
+        if isinstance(decision, Repeated):
+            return decision
+        return self._append(envelope, decision, key)
+
+    # P5: a command that appended events gives its first answer again.
+
+    def _again(self, envelope: Envelope, known: Known, key: DataKey | None) -> Receipt:
+        if known.command_id == envelope.command_id:
+            # Our own command, committed by an attempt whose answer was lost (P6).
+            return Receipt(known.events, replayed=False, key=key)
+        if known.request_hash != envelope.request_hash:
+            raise KeyReused
+        return Receipt(known.events, replayed=True, key=key)
+
+    # P8: what is appended is sealed under the subject's living key.
+
+    def _key(self, envelope: Envelope) -> DataKey | None:
+        sealing = envelope.sealing
+        if sealing is None:
+            return None
+        row = self._loaded.keys.get(sealing.subject)
+        living = self.new_keys.get(sealing.subject) if row is None else self._vault.key_of(self._tenant_id, row)
+        if row is not None and living is None:
+            raise SubjectErased
+        if living is not None and living.key_id != sealing.key.key_id:
+            sealing.key = living
+            envelope.command, envelope.request_hash = sealing.bind(living)
+        return sealing.key
+
+    def _check_version(self, envelope: Envelope) -> None:
+        expected = envelope.expected
+        if expected is None:
+            return
+        current = self._folded(expected.stream).version
+        if current == 0 or (expected.versions is not None and current not in expected.versions):
+            raise VersionMismatch(current)
+
+    def _folded(self, stream: str) -> Folded:
+        folded = self._loaded.streams.get(stream)
+        if folded is None:
+            folded = self._loaded.streams[stream] = Folded(None, 0, 0, stored=False)
+        return folded
+
+    def _selected(self, envelope: Envelope) -> Iterator[tuple[str, Any]]:
+        selection = envelope.command.selection
+        if selection is None:
+            return
+        found = self._loaded.selected.get((selection.name, selection.key))
+        while found:
+            stream = found.popleft()
+            yield stream, self._folded(stream).state
+
+    def _append(self, envelope: Envelope, decision: Sequence[tuple[str, Any]], key: DataKey | None) -> Receipt:
+        if not decision:
+            return Receipt((), replayed=False, states={}, key=key)
+        if len(decision) > MAX_EVENTS_PER_COMMAND:
+            raise Poisoned(f"a command may append at most {MAX_EVENTS_PER_COMMAND} events")
+        appended, states = self._record(envelope, decision)
+        # Only now, with nothing left that can fail, does the command become part of the batch.
+        self.events.extend(appended)
+        for stream, folded in states.items():
+            self._loaded.streams[stream] = self.changed[stream] = folded
+        self._loaded.known[envelope.idempotency_key] = Known(envelope.command_id, envelope.request_hash, appended)
+        if envelope.sealing is not None and envelope.sealing.subject not in self._loaded.keys:
+            self.new_keys[envelope.sealing.subject] = envelope.sealing.key
+        return Receipt(appended, replayed=False, states={name: f.state for name, f in states.items()}, key=key)
+
+    def _record(
+        self, envelope: Envelope, decision: Sequence[tuple[str, Any]]
+    ) -> tuple[list[RecordedEvent], dict[str, Folded]]:
+        """The command's events at the next positions, and the states of their streams after them."""
+        events: list[RecordedEvent] = []
+        states: dict[str, Folded] = {}
+        position = self._loaded.position + len(self.events)
+        for stream, event in decision:
+            before = states.get(stream) or self._folded(stream)
+            recorded = self._recorded(envelope, position + len(events) + 1, stream, before.version + 1, event)
+            if not events:  # the command is remembered by its first event
+                recorded.idempotency_key, recorded.request_hash = envelope.idempotency_key, envelope.request_hash
+            events.append(recorded)
+            state = self._engine.evolve[category(stream)](before.state, recorded)
+            states[stream] = Folded(state, recorded.version, recorded.position, before.stored)
+        return events, states
+
+    def _recorded(self, envelope: Envelope, position: int, stream: str, version: int, event: Any) -> RecordedEvent:
+        encoded = self._engine.codec.encode(event)
+        if len(encoded.data) > MAX_DATA_BYTES:
+            raise Poisoned(f"an event's data may have at most {MAX_DATA_BYTES} bytes")
+        return RecordedEvent(
+            tenant_id=self._tenant_id,
+            position=position,
+            stream=stream,
+            version=version,
+            event_id=self._next_id(),
+            type=encoded.type,
+            schema_version=encoded.schema_version,
+            data=encoded.data,
+            subjects=encoded.subjects,
+            actor=envelope.actor,
+            on_behalf_of=envelope.on_behalf_of,
+            command_id=envelope.command_id,
+            correlation_id=envelope.correlation_id,
+            causation_id=envelope.causation_id,
+            idempotency_key=None,
+            request_hash=None,
+            effective_at=None,
+            recorded_at=self._loaded.now,
+            event=event,
+        )
+
+    def _next_id(self) -> str:
+        identifier = next(self._ids, None)
+        if identifier is None:
+            milliseconds = int(self._loaded.now.timestamp() * 1000)
+            self._ids = iter(uuid7s(milliseconds, self._drawn, IDS_AT_ONCE))
+            self._drawn += IDS_AT_ONCE
+            identifier = next(self._ids)
+        return identifier
+
+
+def rows_by_category(changed: Mapping[str, Folded]) -> dict[str, list[tuple[str, Folded]]]:
+    """Changed streams grouped for the one statement a read model."""
+    rows: dict[str, list[tuple[str, Folded]]] = {}
+    for stream, folded in changed.items():
+        rows.setdefault(category(stream), []).append((stream, folded))
+    return rows
+
+

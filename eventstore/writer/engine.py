@@ -1,0 +1,86 @@
+"""What the writer is given: deciders, codec and read-model storage. The store runs them without knowing a domain type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from eventstore.records import Context, Decision, Encoded, Envelope, RecordedEvent, Selected
+from eventstore.statements import Statement
+
+
+@dataclass(slots=True)
+class Folded:
+    """A stream's state with the version and position of the last event folded in; version 0 is an empty stream."""
+
+    state: Any
+    version: int
+    position: int
+    stored: bool
+    """Whether the read model has a row for it."""
+
+
+class StateStorage(Protocol):
+    """The read model that keeps one category of streams: three statements, and how a row and a state correspond."""
+
+    category: str
+    load: Statement
+    """$1 tenant, $2 text[] of ids (the stream names without category): the rows there are."""
+    insert: Statement
+    update: Statement
+    """Both: parameters as `columns` gives them; fail unless they write as many rows as they were sent."""
+
+    def row(self, row: Sequence[Any]) -> tuple[str, Folded]:
+        """A loaded row as (stream, folded state). Raises FoldMismatch for a row another fold wrote."""
+
+    def columns(self, tenant_id: str, rows: Sequence[tuple[str, Folded]]) -> Sequence[bytes | None]:
+        """States as the parameters of `insert` and `update`."""
+
+
+class SelectionStorage(Protocol):
+    """A selection's query: $1 tenant, $2 text[] of keys, $3 int8[] of limits; rows (key, *row of the storage)."""
+
+    name: str
+    storage: StateStorage
+    statement: Statement
+
+
+class Codec(Protocol):
+    """Domain events and their stored form."""
+
+    def encode(self, event: Any) -> Encoded: ...
+    def decode(self, type_name: str, schema_version: int, data: bytes) -> Any: ...
+
+
+Decide = Callable[[Mapping[str, Any], Any, Selected, Context], Decision]
+Evolve = Callable[[Any, RecordedEvent], Any]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Everything the writer does not know by itself."""
+
+    decide: Decide
+    evolve: Mapping[str, Evolve]
+    """By category: the part of a stream's name before its first hyphen."""
+    codec: Codec
+    storages: Sequence[StateStorage]
+    selections: Sequence[SelectionStorage] = ()
+
+    def statements(self) -> list[Statement]:
+        """All statements of read models and selections, to be prepared."""
+        of_storages = [s for storage in self.storages for s in (storage.load, storage.insert, storage.update)]
+        return [*of_storages, *(selection.statement for selection in self.selections)]
+
+
+def category(stream: str) -> str:
+    """`client` of `client-c-1`."""
+    return stream.partition("-")[0]
+
+
+class FoldMismatch(Exception):
+    """A row was written by another version of the fold than this process runs."""
+
+
+Batch = Sequence[Envelope]

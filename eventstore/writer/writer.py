@@ -1,0 +1,254 @@
+"""The writer's queues and lanes: bounded per tenant, served round robin, one batch of a tenant at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from eventstore.errors import (
+    ConnectionLost,
+    DatabaseUnavailable,
+    Overloaded,
+    Poisoned,
+    StatementFailed,
+    StoreError,
+    Verdict,
+    verdict,
+)
+from eventstore.pipeline import Pipeline
+from eventstore.records import Envelope, Receipt, Repeated
+from eventstore.vault.vault import Vault
+from eventstore.writer import transaction
+from eventstore.writer.deciding import Outcome
+from eventstore.writer.engine import Engine
+
+log = logging.getLogger(__name__)
+
+RETRY_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of queues and batches, and how long an unknown outcome is pursued."""
+
+    queue_commands: int = 4_096
+    queue_bytes: int = 64 << 20
+    batch_commands: int = 512
+    batch_bytes: int = 4 << 20
+    lanes: int = 2
+    connect_seconds: float = 1.0
+    """How long to try for a database that takes the batch, while it is known that nothing was committed; then 503."""
+    resolve_seconds: float = 10.0
+    """How long to pursue an unknown outcome before 503."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    envelope: Envelope
+    answer: asyncio.Future[Receipt | Repeated]
+
+    def give(self, outcome: Outcome) -> None:
+        if self.answer.done():  # the waiter went away; the command was carried out all the same
+            return
+        if isinstance(outcome, Exception):
+            self.answer.set_exception(outcome)
+        else:
+            self.answer.set_result(outcome)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """One tenant's commands in arrival order. `scheduled`: it is in the ready line or a lane works on it."""
+
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    size: int = 0
+    scheduled: bool = False
+
+    def take(self, limits: Limits) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self.waiting and len(batch) < limits.batch_commands:
+            size += self.waiting[0].envelope.size
+            if batch and size > limits.batch_bytes:
+                break
+            taken = self.waiting.popleft()
+            self.size -= taken.envelope.size
+            batch.append(taken)
+        return batch
+
+
+Connect = Callable[[], Awaitable[Pipeline]]
+
+
+class Writer:
+    """Takes commands of all tenants and answers each when its events are durable (P6).
+
+    No timer: a batch is whatever queued while the one before it was committing.
+    """
+
+    def __init__(self, connect: Connect, engine: Engine, vault: Vault, limits: Limits | None = None) -> None:
+        self._connect = connect
+        self._engine = engine
+        self._vault = vault
+        self._limits = limits or Limits()
+        self._queues: dict[str, _Queue] = {}
+        self._ready: asyncio.Queue[str] = asyncio.Queue()
+        self._lanes: list[asyncio.Task[None]] = []
+        self._closing = False
+
+    def start(self) -> None:
+        """Start the lanes; they connect when the first command comes."""
+        self._lanes = [asyncio.create_task(self._lane(), name=f"writer-{n}") for n in range(self._limits.lanes)]
+
+    async def submit(self, envelope: Envelope) -> Receipt | Repeated:
+        """Queue a command and wait for what became of it.
+
+        Raises CommandRefused, KeyReused, VersionMismatch, SubjectErased, Poisoned, Overloaded, DatabaseUnavailable.
+        A caller that is cancelled harms nothing: the command is carried out, and found by its key later.
+        """
+        if self._closing:
+            raise DatabaseUnavailable("the server is stopping")
+        queue = self._queues.setdefault(envelope.tenant_id, _Queue())
+        limits = self._limits
+        if len(queue.waiting) >= limits.queue_commands or queue.size + envelope.size > limits.queue_bytes:
+            raise Overloaded
+        waiting = _Waiting(envelope, asyncio.get_running_loop().create_future())
+        queue.waiting.append(waiting)
+        queue.size += envelope.size
+        if not queue.scheduled:
+            queue.scheduled = True
+            self._ready.put_nowait(envelope.tenant_id)
+        return await waiting.answer
+
+    @property
+    def depth(self) -> int:
+        """Commands queued and not yet taken into a batch."""
+        return sum(len(queue.waiting) for queue in self._queues.values())
+
+    async def close(self, timeout: float = 10.0) -> None:
+        """Take nothing more, finish what is queued within `timeout` seconds, answer 503 to the rest."""
+        self._closing = True
+        try:
+            async with asyncio.timeout(timeout):
+                while any(queue.scheduled for queue in self._queues.values()):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("%d commands were still queued at the end of the drain", self.depth)
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+        for queue in self._queues.values():
+            for waiting in queue.waiting:
+                waiting.give(DatabaseUnavailable("the server is stopping"))
+            queue.waiting.clear()
+
+    async def _lane(self) -> None:
+        lane = _Lane(self._connect, self._engine, self._vault, self._limits)
+        try:
+            while True:
+                tenant_id = await self._ready.get()
+                queue = self._queues[tenant_id]
+                await lane.carry_out(queue.take(self._limits))
+                if queue.waiting:
+                    self._ready.put_nowait(tenant_id)  # at the end of the line: round robin
+                else:
+                    queue.scheduled = False
+        finally:
+            await lane.disconnect()
+
+
+class _Lane:
+    """One connection that runs one batch after the other and never lets a waiter down without an answer."""
+
+    def __init__(self, connect: Connect, engine: Engine, vault: Vault, limits: Limits) -> None:
+        self._connect = connect
+        self._engine = engine
+        self._vault = vault
+        self._limits = limits
+        self._pipeline: Pipeline | None = None
+
+    async def disconnect(self) -> None:
+        if self._pipeline is not None:
+            await self._pipeline.close()
+            self._pipeline = None
+
+    async def carry_out(self, batch: Sequence[_Waiting]) -> None:
+        """Run a batch to the end of every command in it."""
+        try:
+            outcomes = await self._outcomes([waiting.envelope for waiting in batch])
+        except Exception as error:
+            if not isinstance(error, StoreError):
+                log.exception("a batch of %d commands failed", len(batch))
+            outcomes = [error] * len(batch)
+        except asyncio.CancelledError:
+            for waiting in batch:
+                waiting.give(DatabaseUnavailable("the server is stopping; the outcome is unknown"))
+            raise
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            waiting.give(outcome)
+
+    async def _outcomes(self, batch: Sequence[Envelope]) -> Sequence[Outcome]:
+        """The batch's outcomes, by as many attempts as it takes.
+
+        P6: after a lost connection the outcome is unknown. The next attempt resolves it on a new connection: it takes
+        the tenant's lock first (so the lost session has ended), then finds by its key and command_id what had been
+        committed, and decides only the rest.
+        """
+        clock, unknown = asyncio.get_running_loop().time, False
+        started = clock()
+        while True:
+            try:
+                return await self._attempt(batch)
+            except (ConnectionLost, StatementFailed) as error:
+                decision = verdict(error)
+                if decision is Verdict.BISECT:
+                    return await self._bisect(batch, error)
+                await self.disconnect()
+                unknown = unknown or _unknown(error)
+                if decision is Verdict.STOP and not unknown:
+                    log.error("a batch of %d commands was stopped: %s", len(batch), error)
+                    raise DatabaseUnavailable("the database refused the write") from error
+                patience = self._limits.resolve_seconds if unknown else self._limits.connect_seconds
+                if clock() - started > patience:
+                    raise DatabaseUnavailable("the database does not answer") from error
+                log.warning("a batch of %d commands is run again: %s", len(batch), error)
+                await asyncio.sleep(RETRY_PAUSE)
+
+    async def _attempt(self, batch: Sequence[Envelope]) -> Sequence[Outcome]:
+        if self._pipeline is None or self._pipeline.lost:
+            await self.disconnect()
+            try:
+                self._pipeline = await self._connect()
+            except ConnectionLost as error:
+                raise NotConnected(str(error)) from error
+        return await transaction.run(self._pipeline, self._engine, self._vault, batch)
+
+    async def _bisect(self, batch: Sequence[Envelope], error: StoreError) -> Sequence[Outcome]:
+        """Find the command whose values PostgreSQL refuses, by halves; the others are carried out, in order."""
+        if len(batch) == 1:
+            log.error("a command of type %s is poison: %s", type(batch[0].command).__name__, error)
+            return [Poisoned("the database refused a value of this command")]
+        middle = len(batch) // 2
+        halves = (batch[:middle], batch[middle:])
+        return [outcome for half in halves for outcome in await self._half(half)]
+
+    async def _half(self, batch: Sequence[Envelope]) -> Sequence[Outcome]:
+        """One half's outcomes; what stops it is no reason to withhold the other half's."""
+        try:
+            return await self._outcomes(batch)
+        except StoreError as error:
+            return [error] * len(batch)
+
+
+class NotConnected(ConnectionLost):
+    """No connection was made: nothing was sent."""
+
+
+def _unknown(error: StatementFailed | ConnectionLost) -> bool:
+    """P6: COMMIT was sent and failed or was not answered. An error on an earlier statement skipped the COMMIT."""
+    if isinstance(error, StatementFailed):
+        return error.statement == transaction.COMMIT.name
+    return not isinstance(error, NotConnected)

@@ -1,0 +1,62 @@
+"""Domain events and their stored text. Stored bytes are a contract: docs/events.md, one vector file an event type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from domain import client, task
+from eventstore.records import Encoded
+
+EVENT_TYPES: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        client.ClientOnboarded,
+        client.ClientProfileUpdated,
+        client.ClientProfileConfirmed,
+        task.TaskCreated,
+        task.TaskClaimed,
+        task.TaskCompleted,
+        task.TaskCompletionRejected,
+    )
+}
+
+SCHEMA_VERSION = dict.fromkeys(EVENT_TYPES, 1)
+
+UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(type, schema version) → the data as the next schema version has it. Old events are read, never rewritten."""
+
+SEALED_FIELDS: dict[str, tuple[str, ...]] = {
+    "ClientOnboarded": ("full_name",),
+    "ClientProfileUpdated": ("full_name",),
+    "ClientProfileConfirmed": ("full_name",),
+    "TaskCreated": ("payload",),
+    "TaskCompleted": ("result",),
+}
+"""The personal values of each event type, sealed under the client's key."""
+
+FREE_JSON = {"payload", "result"}
+"""Sealed fields whose plaintext is JSON text; the others are UTF-8 text."""
+
+
+class UnknownEvent(Exception):
+    """An event of a type or schema version this code does not know: a newer Fidelog wrote it."""
+
+
+class Codec:
+    """Encodes with sorted keys, once: that text is what is stored and hashed."""
+
+    def encode(self, event: Any) -> Encoded:
+        kind = type(event).__name__
+        return Encoded(kind, SCHEMA_VERSION[kind], orjson.dumps(vars(event), option=orjson.OPT_SORT_KEYS), event.subjects)
+
+    def decode(self, type_name: str, schema_version: int, data: bytes) -> Any:
+        """The event as today's type. Raises UnknownEvent."""
+        fields = orjson.loads(data)
+        while (upcast := UPCASTS.get((type_name, schema_version))) is not None:
+            fields, schema_version = upcast(fields), schema_version + 1
+        if SCHEMA_VERSION.get(type_name) != schema_version:
+            raise UnknownEvent(f"{type_name} in schema version {schema_version}")
+        return EVENT_TYPES[type_name](**fields)

@@ -1,0 +1,45 @@
+"""The domain, handed to the writer: deciders, folds, codec, read models. The one place where the two meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from domain import client, task
+from domain.decider import Fold, Repeat
+from eventstore.records import Context, Decision, Refused, Repeated, Selected
+from eventstore.writer.engine import Engine
+from projections.agent_tasks import AgentTasks, PendingTasks
+from projections.client_profiles import ClientProfiles
+from projections.codec import Codec
+
+FOLDS: tuple[Fold[Any], ...] = (client.FOLD, task.FOLD)
+
+_DECIDE: dict[type[Any], Callable[[Mapping[str, Any], Any, Selected], Any]] = {
+    client.RecordClient: lambda states, command, selected: client.decide(states, command),
+    task.CreateTask: task.decide,
+    task.ClaimTasks: task.decide,
+    task.CompleteTask: task.decide,
+}
+
+
+def decide(states: Mapping[str, Any], command: Any, selected: Selected, context: Context) -> Decision:
+    """What the command's decider says, in the store's words."""
+    decision = _DECIDE[type(command)](states, command, selected)
+    if isinstance(decision, list | tuple):
+        return decision
+    if isinstance(decision, Repeat):
+        return Repeated(decision.stream, decision.version)
+    return Refused(decision)
+
+
+def engine() -> Engine:
+    """The engine of this product."""
+    tasks = AgentTasks()
+    return Engine(
+        decide=decide,
+        evolve={fold.category: fold.evolve for fold in FOLDS},
+        codec=Codec(),
+        storages=(ClientProfiles(), tasks),
+        selections=(PendingTasks(tasks),),
+    )
