@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS fidelog.migrations (
     sha256      text NOT NULL,
     applied_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 )"""
+_READABLE = "GRANT SELECT ON fidelog.migrations TO fidelog_writer, fidelog_reader, fidelog_keeper, fidelog_auditor"
 
 
 class MigrationError(Exception):
@@ -57,7 +58,8 @@ def migrations(packages: Sequence[str]) -> list[Migration]:
 async def state(connection: psycopg.AsyncConnection[Any], known: Sequence[Migration]) -> State:
     """Compare the database with `known`. Raises MigrationError when it has one this code does not know, or another
     text of one it does."""
-    if not await _scalar(connection, "SELECT to_regclass('fidelog.migrations') IS NOT NULL"):
+    cursor = await connection.execute("SELECT to_regclass('fidelog.migrations') IS NOT NULL")
+    if await cursor.fetchone() != (True,):
         return State((), tuple(m.name for m in known))
     cursor = await connection.execute("SELECT name, sha256 FROM fidelog.migrations ORDER BY applied_at, name")
     applied = dict(await cursor.fetchall())
@@ -80,6 +82,7 @@ async def migrate(connection: psycopg.AsyncConnection[Any], known: Sequence[Migr
     await connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
     try:
         await connection.execute(_TABLE)
+        await connection.execute(_READABLE)
         pending = (await state(connection, known)).pending
         for migration in known:
             if migration.name in pending:
@@ -96,10 +99,3 @@ async def _apply(connection: psycopg.AsyncConnection[Any], migration: Migration)
         await connection.execute(
             "INSERT INTO fidelog.migrations (name, sha256) VALUES (%s, %s)", (migration.name, migration.sha256)
         )
-
-
-async def _scalar(connection: psycopg.AsyncConnection[Any], query: bytes | str) -> Any:
-    cursor = await connection.execute(query.encode() if isinstance(query, str) else query)
-    row = await cursor.fetchone()
-    assert row is not None
-    return row[0]

@@ -1,0 +1,1 @@
+"""The routes, by area. Each module makes its operations from what they stand on."""

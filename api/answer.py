@@ -1,0 +1,30 @@
+"""An answer, serialised once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status, body bytes and headers, sent as they are."""
+
+    status: int
+    body: bytes
+    headers: list[Header] = field(default_factory=list)
+    content_type: bytes = b"application/json"
+
+    async def send(self, send: Any) -> None:
+        """Send as ASGI messages."""
+        headers = self.headers
+        if self.status != 304:
+            headers = [
+                (b"content-type", self.content_type),
+                (b"content-length", b"%d" % len(self.body)),
+                *headers,
+            ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})

@@ -1,0 +1,75 @@
+"""The application: routes, the OpenAPI document, and the answers to paths that no route has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import __version__
+from api.backend import Backend
+from api.lean import LeanRoute
+from api.models import ProblemOut
+from api.problems import Problem
+from api.routes.audit import AuditRoutes
+from api.routes.clients import ClientRoutes
+from api.routes.health import HealthRoutes
+from api.routes.tasks import TaskRoutes
+from api.writes import Writes
+
+DESCRIPTION = """The system of record for a wealth manager's AI agents: every client update and agent decision is
+appended to an immutable log; read models and the whole audit trail are served from it."""
+
+
+class Fidelog(FastAPI):
+    """FastAPI for its routing and its OpenAPI document. Nothing stands between the server and the routes: they
+    answer every error themselves, and a layer that no route needs would cost every request."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(
+            title="Fidelog",
+            version=__version__,
+            description=DESCRIPTION,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            redirect_slashes=False,
+        )
+        writes = Writes(backend)
+        areas = (ClientRoutes(backend, writes), TaskRoutes(backend, writes), AuditRoutes(backend), HealthRoutes(backend))
+        for area in areas:
+            for operation in area.operations():
+                self.router.routes.append(LeanRoute(operation))
+        self.add_route("/openapi.json", self._document, include_in_schema=False)
+        self.router.default = _no_route
+
+    def build_middleware_stack(self) -> Any:
+        return self.router
+
+    async def _document(self, request: Any) -> Any:
+        from starlette.responses import JSONResponse
+
+        return JSONResponse(self.openapi())
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI 3.1 document."""
+        if self.openapi_schema is None:
+            document = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            schemas = document["components"]["schemas"]
+            problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(problem.pop("$defs"))
+            schemas["ProblemOut"] = problem
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+async def _no_route(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    await Problem("not-found", "There is nothing at this path").answer(scope["path"]).send(send)

@@ -1,0 +1,106 @@
+"""What the routes stand on: database, vault, writer, queries; started, watched and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server
+from api.settings import Settings
+from eventstore.database import Database
+from eventstore.embedded import EmbeddedServer, EmbeddedServerError
+from eventstore.errors import DatabaseUnavailable
+from eventstore.ids import RandomIds
+from eventstore.pipeline import Pipeline
+from eventstore.reading import Log, Reader
+from eventstore.vault.vault import Vault
+from eventstore.writer.transaction import STATEMENTS
+from eventstore.writer.writer import Limits, Writer
+from projections.engine import engine
+from projections.queries import Queries
+
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.5
+
+Condition = Literal["starting", "ready", "database-unavailable", "stopping"]
+
+
+class Backend:
+    """One process's way to the log. `condition` says whether it can be used."""
+
+    database: Database
+    vault: Vault
+    reader: Reader
+    log: Log
+    queries: Queries
+    writer: Writer
+
+    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
+        self.settings = settings
+        self.tenant_id = DEFAULT_TENANT
+        self.condition: Condition = "starting"
+        self.ids = RandomIds()
+        self._limits = limits
+        self._server: EmbeddedServer | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self, notice: Callable[[str], None]) -> None:
+        """Bring everything up. Raises EmbeddedServerError, MigrationError, KeyUnavailable, psycopg.Error."""
+        if self.settings.database_url is None and not self.settings.login_urls:
+            self._server, self.database = await start_embedded(self.settings, notice)
+        else:
+            self.database = await use_server(self.settings)
+        self.vault = await open_vault(self.database, self.settings)
+        await self._open()
+        await self.log.head(self.tenant_id)
+        self.condition = "ready"
+        self._watch = asyncio.create_task(self._watching(notice), name="watch")
+
+    async def _open(self) -> None:
+        self._engine = engine()
+        self.reader = Reader(self.database.url("reader"))
+        await self.reader.open()
+        self.log = Log(self.reader, self._engine.codec)
+        self.queries = Queries(self.reader, self.vault)
+        self.writer = Writer(self._connect, self._engine, self.vault, self._limits)
+        self.writer.start()
+
+    async def _connect(self) -> Pipeline:
+        statements = [*STATEMENTS, *self._engine.statements()]
+        return await Pipeline.connect(self.database.url("writer"), statements)
+
+    async def _watching(self, notice: Callable[[str], None]) -> None:
+        """Notice when the database goes away, and see that the embedded one comes back."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                await self.log.head(self.tenant_id)
+                self.condition = "ready"
+            except DatabaseUnavailable:
+                if self.condition == "ready":
+                    notice("the database does not answer; writes get 503 until it does")
+                self.condition = "database-unavailable"
+                await self._restart(notice)
+
+    async def _restart(self, notice: Callable[[str], None]) -> None:
+        if self._server is None:
+            return
+        try:
+            if await asyncio.to_thread(self._server.ensure_running):
+                notice("the database was started again")
+        except EmbeddedServerError as error:
+            notice(str(error))
+
+    async def stop(self, drain_seconds: float = 10.0) -> None:
+        """Finish what was taken, close, and leave the embedded server (the last to leave stops it)."""
+        self.condition = "stopping"
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+            await self.writer.close(drain_seconds)
+            await self.reader.close()
+        if self._server is not None:
+            await asyncio.to_thread(self._server.leave)

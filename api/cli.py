@@ -1,0 +1,130 @@
+"""The `fidelog` command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import psycopg
+import uvloop
+
+from api import __version__
+from api.settings import SETTINGS, Settings, SettingsError, read
+from eventstore.embedded import EmbeddedServerError
+from eventstore.errors import StoreError
+from eventstore.migrations import MigrationError
+from eventstore.vault.keys import KeyUnavailable
+
+USAGE_ERROR = 64
+
+REFUSALS = (SettingsError, EmbeddedServerError, MigrationError, KeyUnavailable, StoreError, psycopg.Error, LookupError)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits 64 (EX_USAGE) on a usage error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        print(f"fidelog: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+
+
+def _settings_text() -> str:
+    lines = [f"  {s.variable:<22} {s.meaning}" + (f" (default {s.default})" if s.default else "") for s in SETTINGS]
+    return "settings, from the environment; options of the same name win:\n" + "\n".join(lines)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = _Parser(
+        prog="fidelog",
+        description="Fidelog: an append-only, provable system of record for a wealth manager's AI agents.",
+        epilog=_settings_text() + "\n\nstart here: fidelog serve (or make run), then fidelog demo in another terminal",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"fidelog {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    serve = _command(commands, "serve", "start the API, and its own PostgreSQL unless FIDELOG_DATABASE_URL names one")
+    serve.add_argument("--host", help="address to listen on; without API keys only loopback")
+    serve.add_argument("--port", help="port to listen on")
+    demo = _command(commands, "demo", "play the article's story over HTTP and show the audit trail")
+    demo.add_argument("--url", help="a running server; default: one of its own in a temporary folder")
+    _command(commands, "migrate", "bring the database up to this version: logins, schema, migrations")
+    status = _command(commands, "status", "show the database, its migrations, tenants and sizes")
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    url = _command(commands, "database-url", "print a libpq URL of the database, for psql and other clients")
+    url.add_argument(
+        "--as",
+        dest="login",
+        default="reader",
+        choices=("owner", "writer", "reader", "keeper", "auditor", "superuser"),
+        help="the login (default reader; superuser: embedded server only)",
+    )
+    return top
+
+
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, meaning: str) -> _Parser:
+    sub = commands.add_parser(name, help=meaning, description=meaning[0].upper() + meaning[1:] + ".")
+    sub.add_argument("--data-dir", help="folder of the embedded PostgreSQL")
+    sub.add_argument("--state-dir", help="folder of the master keys")
+    sub.add_argument("--database-url", help="a PostgreSQL server of yours")
+    return sub
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; exit 1 with one line on stderr when it is refused."""
+    options = parser().parse_args(arguments)
+    try:
+        names = ("host", "port", "data_dir", "state_dir", "database_url")
+        settings = read({name: getattr(options, name, None) for name in names})
+        status = COMMANDS[options.command](settings, options)
+    except KeyboardInterrupt:
+        status = 130
+    except REFUSALS as error:
+        print(f"fidelog: {' '.join(str(error).split())}", file=sys.stderr)
+        status = 1
+    sys.exit(status)
+
+
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    from api.serve import serve
+
+    uvloop.run(serve(settings))
+    return 0
+
+
+def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    from api.demo import demo
+
+    return demo(options.url)
+
+
+def _migrate(settings: Settings, options: argparse.Namespace) -> int:
+    from api.operate import migrate_command
+
+    return asyncio.run(migrate_command(settings))
+
+
+def _status(settings: Settings, options: argparse.Namespace) -> int:
+    from api.operate import status_command
+
+    return asyncio.run(status_command(settings, as_json=options.json))
+
+
+def _database_url(settings: Settings, options: argparse.Namespace) -> int:
+    from api.operate import running_database
+
+    print(running_database(settings).url(options.login))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "migrate": _migrate,
+    "status": _status,
+    "database-url": _database_url,
+}

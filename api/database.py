@@ -1,0 +1,93 @@
+"""The database of a process: the embedded server it joins, or the server it was given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import psycopg
+
+from api.settings import Settings
+from eventstore import provision
+from eventstore.database import LOGINS, Database
+from eventstore.embedded import EmbeddedServer
+from eventstore.migrations import Migration, MigrationError, State, migrations, state
+from eventstore.vault.keys import MasterKeys
+from eventstore.vault.vault import Vault
+
+DEFAULT_TENANT = "default"
+NAME = "fidelog"
+
+
+def known_migrations() -> list[Migration]:
+    """Every migration of this version, in order."""
+    return migrations(["eventstore", "projections"])
+
+
+def embedded_database(server: EmbeddedServer) -> Database:
+    """The database `fidelog` of the embedded server; each login has its own URL."""
+    urls = {login: server.conninfo(f"fidelog_{login}", NAME) for login in LOGINS}
+    return Database(
+        "embedded", {**urls, "superuser": server.conninfo("postgres", NAME)}, data_dir=str(server.data_dir)
+    )
+
+
+def server_database(settings: Settings) -> Database:
+    """The database of FIDELOG_DATABASE_URL and the URLs of single logins."""
+    return Database("server", settings.login_urls, fallback=settings.database_url)
+
+
+async def migrate(database: Database, settings: Settings, superuser_url: str) -> list[str]:
+    """Bring the database up to this version: logins, schema, migrations, the tenant `default`.
+
+    Returns the migrations applied. Raises MigrationError, KeyUnavailable, psycopg.Error.
+    """
+    await provision.prepare(superuser_url)
+    applied = await provision.migrate_database(database, known_migrations())
+    async with await psycopg.AsyncConnection.connect(database.url("owner"), autocommit=True) as connection:
+        cursor = await connection.execute("SELECT EXISTS (SELECT 1 FROM fidelog.tenant_keys)")
+        has_keys = await cursor.fetchone() == (True,)
+    # With keys in the database, only the state folder that wrapped them will do: a new master key would hide that.
+    masters = MasterKeys.open(settings.state_dir, create=not has_keys)
+    await provision.create_tenant(database, Vault(masters), DEFAULT_TENANT)
+    return applied
+
+
+async def migration_state(database: Database) -> State:
+    """Which migrations are applied and which pending. Raises MigrationError, psycopg.Error."""
+    async with await psycopg.AsyncConnection.connect(database.url("reader"), autocommit=True) as connection:
+        await provision.check_server(connection)
+        return await state(connection, known_migrations())
+
+
+async def open_vault(database: Database, settings: Settings) -> Vault:
+    """The vault with the tenant's key in use. Raises KeyUnavailable, MigrationError."""
+    vault = Vault(MasterKeys.open(settings.state_dir, create=False))
+    await provision.open_tenant(database, vault, DEFAULT_TENANT)
+    return vault
+
+
+async def start_embedded(settings: Settings, notice: Callable[[str], None]) -> tuple[EmbeddedServer, Database]:
+    """Join the embedded server and migrate its database. Raises EmbeddedServerError and what `migrate` raises."""
+    server = EmbeddedServer(settings.data_dir, notice=notice)
+    await asyncio.to_thread(server.join)
+    try:
+        await provision.create_database(server.conninfo("postgres", "postgres"), NAME)
+        database = embedded_database(server)
+        await migrate(database, settings, database.url("superuser"))
+    except BaseException:
+        await asyncio.to_thread(server.leave)
+        raise
+    return server, database
+
+
+async def use_server(settings: Settings) -> Database:
+    """The given server's database, found migrated. Raises MigrationError, psycopg.Error."""
+    database = server_database(settings)
+    try:
+        pending = (await migration_state(database)).pending
+    except (psycopg.errors.UndefinedObject, psycopg.errors.InvalidParameterValue, psycopg.errors.InvalidSchemaName):
+        pending = ("all",)  # the roles or the schema are not there yet
+    if pending:
+        raise MigrationError(f"the database is not migrated ({', '.join(pending)} pending); run fidelog migrate")
+    return database

@@ -1,0 +1,52 @@
+"""Header models, for the OpenAPI document; api/call.py reads and checks the headers themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+_ACTOR = Field(default=None, description="Who acts: `agent:<name>[@version]` or `user:<id>`; default `user:local`.")
+_CORRELATION = Field(default=None, description="1–128 visible ASCII characters; recorded on events and echoed.")
+_TRACE = Field(default=None, description="W3C trace context; its trace id is the correlation id if none is given.")
+
+
+class CommandHeaders(BaseModel):
+    """Headers of a write that no version guards."""
+
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            default=None,
+            description="1–255 visible ASCII characters, bare or quoted. The same key and request again gives the "
+            "first answer with `Idempotency-Replayed: true`.",
+        ),
+    ]
+    fidelog_actor: Annotated[str | None, _ACTOR]
+    fidelog_correlation_id: Annotated[str | None, _CORRELATION]
+    traceparent: Annotated[str | None, _TRACE]
+
+
+class WriteHeaders(CommandHeaders):
+    """Headers of a write to one resource."""
+
+    if_match: Annotated[
+        str | None, Field(default=None, description="An ETag: the write is refused (412) at another version.")
+    ]
+
+
+class ReadHeaders(BaseModel):
+    """Headers of a read of one resource."""
+
+    if_none_match: Annotated[str | None, Field(default=None, description="An ETag: 304 when it is still current.")]
+    fidelog_actor: Annotated[str | None, _ACTOR]
+    fidelog_correlation_id: Annotated[str | None, _CORRELATION]
+    traceparent: Annotated[str | None, _TRACE]
+
+
+class ListHeaders(BaseModel):
+    """Headers of a list."""
+
+    fidelog_actor: Annotated[str | None, _ACTOR]
+    fidelog_correlation_id: Annotated[str | None, _CORRELATION]
+    traceparent: Annotated[str | None, _TRACE]

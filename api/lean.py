@@ -1,0 +1,161 @@
+"""One route mechanism for the whole API: bytes to command to bytes, documented by FastAPI, not slowed by it.
+
+An `Operation` says all there is to know of a route, once. FastAPI gets a signature made from it for the OpenAPI
+document; a request goes straight to the handler (dependency solving and response wrapping cost more than the audit).
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Body, Header, Path, Query
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict
+
+from api.answer import Answer
+from api.call import Call, Disconnected, read
+from api.problems import PROBLEMS, Problem, type_uri
+from api.store_problems import problem_of
+from eventstore.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+ALWAYS = ("foreign-origin", "invalid-request", "headers-too-large", "internal-error", "database-unavailable")
+WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type")
+ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased", "overloaded")
+
+
+class NoQuery(BaseModel):
+    """No parameter is known: one that is ignored would mislead whoever sent it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route: how it is called, what it answers, what can go wrong, who handles it."""
+
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    answer: type[BaseModel]
+    status: int = 200
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    headers: type[BaseModel] | None = None
+    problems: tuple[str, ...] = ()
+    tag: str = ""
+    description: str = ""
+    public: bool = False
+    """Answered without identity checks and while the database is away (liveness)."""
+
+    @property
+    def all_problems(self) -> tuple[str, ...]:
+        """Every problem this route can answer."""
+        writes = ON_WRITES if self.body is not None else ()
+        return () if self.public else tuple(dict.fromkeys((*writes, *self.problems, *ALWAYS)))
+
+
+class LeanRoute(APIRoute):
+    """A route of FastAPI's whose requests go straight to the operation's handler."""
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        super().__init__(
+            operation.path,
+            _signature(operation),
+            methods=[operation.method],
+            response_model=operation.answer,
+            status_code=operation.status,
+            summary=operation.summary,
+            description=operation.description,
+            tags=[operation.tag],
+            responses=_responses(operation),
+            operation_id=re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
+        )
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request; whatever happens, with a problem or with what was asked for."""
+        operation, call = self.operation, None
+        try:
+            if scope["method"] != operation.method:
+                raise Problem("method-not-allowed", headers={"allow": operation.method})
+            call = await read(scope, receive, with_body=operation.body is not None)
+            if operation.query is None and scope["query_string"]:
+                call.query(NoQuery)
+            answer = await operation.handler(call)
+        except Disconnected:
+            return
+        except Exception as error:
+            answer = _failure(error, operation).answer(scope["path"], call and call.correlation_id)
+        if call is not None and call.correlation_id is not None:
+            answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
+        await answer.send(send)
+
+
+def _failure(error: Exception, operation: Operation) -> Problem:
+    """The problem an exception is answered as; one that nobody foresaw is logged, and tells the caller nothing."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, StoreError):
+        return problem_of(error)
+    log.error("%s %s failed", operation.method, operation.path, exc_info=error)
+    return Problem("internal-error")
+
+
+def _signature(operation: Operation) -> Callable[..., Any]:
+    """A function with the parameters FastAPI documents. Never called: requests go to the handler."""
+
+    async def documented() -> None:
+        raise AssertionError("requests go to the operation's handler")
+
+    names = re.findall(r"{(\w+)(?::\w+)?}", operation.path)
+    kinds: dict[str, Any] = {name: Annotated[int if name == "position" else str, Path()] for name in names}
+    if operation.query is not None:
+        kinds["query"] = Annotated[operation.query, Query()]
+    if operation.headers is not None:
+        kinds["headers"] = Annotated[operation.headers, Header()]
+    if operation.body is not None:
+        kinds["body"] = Annotated[operation.body, Body()]
+    parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=k) for n, k in kinds.items()]
+    documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect
+    documented.__name__ = operation.handler.__name__
+    return documented
+
+
+def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
+    by_status: dict[int, list[str]] = {}
+    for slug in operation.all_problems:
+        by_status.setdefault(PROBLEMS[slug][0], []).append(slug)
+    responses: dict[int | str, dict[str, Any]] = {status: _problem(slugs) for status, slugs in by_status.items()}
+    if operation.method == "GET" and operation.headers is not None:
+        responses[304] = {"description": "Not modified since the version in If-None-Match"}
+    return responses
+
+
+def _problem(slugs: list[str]) -> dict[str, Any]:
+    examples: dict[str, Mapping[str, Any]] = {
+        slug: {
+            "value": {
+                "type": type_uri(slug),
+                "title": PROBLEMS[slug][1],
+                "status": PROBLEMS[slug][0],
+                "detail": PROBLEMS[slug][1],
+                "instance": "/clients",
+            }
+        }
+        for slug in slugs
+    }
+    content = {"schema": {"$ref": "#/components/schemas/ProblemOut"}, "examples": examples}
+    return {
+        "description": "; ".join(PROBLEMS[slug][1] for slug in slugs),
+        "content": {"application/problem+json": content},
+    }

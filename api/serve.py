@@ -1,0 +1,115 @@
+"""`fidelog serve`: the port is bound first, then the database starts; stopped by SIGINT or SIGTERM, exit 0."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Generator
+
+import uvicorn
+
+from api.app import Fidelog
+from api.backend import Backend
+from api.settings import Settings, SettingsError
+
+DRAIN_SECONDS = 10
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def notice(message: str) -> None:
+    """A line for the operator."""
+    print(f"fidelog: {message}", file=sys.stderr, flush=True)
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket. Raises SettingsError when the address cannot be had."""
+    if settings.host not in LOOPBACK:
+        raise SettingsError(
+            f"FIDELOG_HOST {settings.host} is refused: without API keys only a loopback address "
+            "(127.0.0.1, ::1, localhost) is served"
+        )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another FIDELOG_PORT"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: the database stops after the last answer, and the exit status is 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until a signal. Raises SettingsError and what starting the database raises."""
+    listener = bind(settings)
+    backend = Backend(settings)
+    server = _Server(server_config(Fidelog(backend)))
+    _on_signals(server)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await _start(backend, server)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        if not server.should_exit:
+            print(f"Fidelog is ready at http://{host}:{listener.getsockname()[1]}", flush=True)
+        await serving
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+        await backend.stop()
+        listener.close()
+
+
+async def _start(backend: Backend, server: _Server) -> None:
+    """Start the database; a signal meanwhile gives up waiting for it."""
+    starting = asyncio.create_task(backend.start(notice))
+    while not starting.done() and not server.should_exit:
+        await asyncio.wait({starting}, timeout=0.1)
+    if starting.done():
+        await starting
+    else:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+
+
+def _on_signals(server: _Server) -> None:
+    def stop() -> None:
+        if server.should_exit:
+            os._exit(1)  # a second signal: at once, whatever is under way; what was acknowledged is durable
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def server_config(app: Fidelog) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=75,
+    )

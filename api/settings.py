@@ -1,0 +1,84 @@
+"""Settings: the one place where the environment is read. Command-line options of the same name win."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eventstore.database import LOGINS, Login
+
+
+class SettingsError(Exception):
+    """A setting does not hold what it must; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An environment variable, its default and what it means (the docs and help texts are made from this)."""
+
+    variable: str
+    default: str
+    meaning: str
+
+
+SETTINGS = (
+    Setting("FIDELOG_HOST", "127.0.0.1", "address to listen on; without API keys only loopback"),
+    Setting("FIDELOG_PORT", "8000", "port to listen on"),
+    Setting("FIDELOG_DATA_DIR", ".fidelog", "folder of the embedded PostgreSQL"),
+    Setting("FIDELOG_STATE_DIR", ".fidelog-state", "folder of the master keys; never inside the data folder"),
+    Setting("FIDELOG_DATABASE_URL", "", "a PostgreSQL 15 to 18 of yours instead of the embedded one"),
+    *(
+        Setting(f"FIDELOG_{login.upper()}_URL", "", f"on a server: the {login} login's own URL")
+        for login in LOGINS
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process runs with."""
+
+    host: str
+    port: int
+    data_dir: Path
+    state_dir: Path
+    database_url: str | None = None
+    login_urls: Mapping[Login, str] = field(default_factory=dict)
+
+
+def read(options: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from options (by lower-case name without FIDELOG_), else environment, else default.
+
+    Raises SettingsError.
+    """
+    environment = os.environ if environment is None else environment
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+
+    def value(setting: Setting) -> str:
+        name = setting.variable.removeprefix("FIDELOG_").lower()
+        return given.get(name) or environment.get(setting.variable) or setting.default
+
+    values = {setting.variable: value(setting) for setting in SETTINGS}
+    data_dir = Path(values["FIDELOG_DATA_DIR"]).expanduser().absolute()
+    state_dir = Path(values["FIDELOG_STATE_DIR"]).expanduser().absolute()
+    if state_dir == data_dir or data_dir in state_dir.parents:
+        raise SettingsError(
+            "FIDELOG_STATE_DIR lies inside FIDELOG_DATA_DIR; choose a folder outside, so that no copy of the data "
+            "holds the keys that open it"
+        )
+    return Settings(
+        host=values["FIDELOG_HOST"],
+        port=_port(values["FIDELOG_PORT"]),
+        data_dir=data_dir,
+        state_dir=state_dir,
+        database_url=values["FIDELOG_DATABASE_URL"] or None,
+        login_urls={login: url for login in LOGINS if (url := values[f"FIDELOG_{login.upper()}_URL"])},
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise SettingsError("FIDELOG_PORT must be a number from 0 to 65535")
+    return int(text)

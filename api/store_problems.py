@@ -1,0 +1,42 @@
+"""The one table from what the domain and the store refuse to the problem that is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from api.problems import Problem
+from domain.refusals import ClientNotFound, TaskConflict, TaskNotFound, WrongState
+from eventstore import errors
+
+
+def _client_not_found(refusal: ClientNotFound) -> Problem:
+    faults = [{"pointer": refusal.pointer, "message": "no such client"}] if refusal.pointer else []
+    return Problem("client-not-found", "Client not found", errors=faults)
+
+
+REFUSALS: dict[type[Any], Callable[[Any], Problem]] = {
+    ClientNotFound: _client_not_found,
+    TaskNotFound: lambda refusal: Problem("task-not-found", "Task not found"),
+    TaskConflict: lambda refusal: Problem("task-conflict", refusal.detail),
+    WrongState: lambda refusal: Problem("wrong-state", f"The task is {refusal.status}", task_status=refusal.status),
+}
+
+STORE_ERRORS: dict[type[errors.StoreError], Callable[[Any], Problem]] = {
+    errors.CommandRefused: lambda error: REFUSALS[type(error.refusal)](error.refusal),
+    errors.KeyReused: lambda error: Problem(
+        "idempotency-key-reused", "The idempotency key was used for another request; use a new key for a new request"
+    ),
+    errors.VersionMismatch: lambda error: Problem("version-mismatch", str(error), current_version=error.current),
+    errors.SubjectErased: lambda error: Problem("client-erased", "The client was erased"),
+    errors.Poisoned: lambda error: Problem("invalid-request", "The database refuses a value of this request"),
+    errors.Overloaded: lambda error: Problem("overloaded", headers={"retry-after": str(error.retry_after)}),
+}
+
+
+def problem_of(error: errors.StoreError) -> Problem:
+    """The problem for an error of the store; the database's own words are never passed on."""
+    for kind, build in STORE_ERRORS.items():
+        if isinstance(error, kind):
+            return build(error)
+    return Problem("database-unavailable", "The database is not available; send the request again with the same key")

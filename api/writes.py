@@ -1,0 +1,110 @@
+"""From a request to an envelope, and from a receipt to the headers every write answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from api.answer import Answer, Header
+from api.backend import Backend
+from api.call import Call
+from api.problems import Problem
+from eventstore.records import Command, Envelope, ExpectedVersion, Receipt, RecordedEvent, Repeated, Sealing
+from eventstore.vault.keys import DataKey
+
+Build = Callable[[DataKey], Command]
+"""A command with its personal values sealed under the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The person a command's values are about, and how the command is built under that person's key."""
+
+    subject: str
+    build: Build
+
+
+class Writes:
+    """Submits commands for the routes."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def submit(
+        self, call: Call, path: str, about: About | Command, expected: ExpectedVersion | None = None
+    ) -> Receipt:
+        """The command's receipt, first or repeated. `path` is the request's, its ids in canonical form.
+
+        Raises Problem and StoreError.
+        """
+        backend = self._backend
+        if backend.condition == "starting":
+            raise Problem("database-unavailable", "The server is starting")
+        envelope = self._envelope(call, path, about, expected)
+        answer = await backend.writer.submit(envelope)
+        if isinstance(answer, Repeated):
+            events = await backend.log.command(backend.tenant_id, answer.stream, answer.version)
+            key = envelope.sealing.key if envelope.sealing is not None else None
+            return Receipt(events, replayed=True, key=key)
+        return answer
+
+    def _envelope(
+        self, call: Call, path: str, about: About | Command, expected: ExpectedVersion | None
+    ) -> Envelope:
+        backend = self._backend
+        tenant_id, command_id, key = backend.tenant_id, backend.ids(), call.idempotency_key
+        call.correlation_id = call.correlation_id or command_id
+        kind = "internal" if key is None else "caller"
+        # P5: method, path, principal and the body as parsed, keys sorted, no defaults added.
+        request = f"{call.method}\n{path}\n{call.actor}\n".encode() + orjson.dumps(
+            call.body, option=orjson.OPT_SORT_KEYS
+        )
+        envelope = Envelope(
+            tenant_id=tenant_id,
+            actor=call.actor,
+            command=None,  # type: ignore[arg-type]  # set below, on both ways
+            command_id=command_id,
+            idempotency_key=backend.vault.idempotency_key(tenant_id, call.actor, kind, key or command_id),
+            request_hash=None,
+            correlation_id=call.correlation_id,
+            expected=expected,
+            size=len(request),
+        )
+        if isinstance(about, About):
+
+            def bind(data_key: DataKey) -> tuple[Command, bytes]:
+                return about.build(data_key), data_key.hash(request)
+
+            data_key = backend.vault.key_for_sealing(tenant_id, about.subject)
+            envelope.command, envelope.request_hash = bind(data_key)
+            envelope.sealing = Sealing(about.subject, data_key, bind)
+        else:
+            envelope.command = about
+            envelope.request_hash = backend.vault.tenant_hash(tenant_id, request)
+        return envelope
+
+
+def write_headers(receipt: Receipt, entity_tag: str | None = None) -> list[Header]:
+    """ETag, Fidelog-Position, the correlation id recorded, and whether the answer is a repeat."""
+    headers: list[Header] = []
+    if receipt.events:
+        last = receipt.events[-1]
+        headers.append((b"fidelog-position", b"%d" % last.position))
+    if entity_tag is not None:
+        headers.append((b"etag", entity_tag.encode()))
+    if receipt.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    return headers
+
+
+def written(status: int, content: Any, receipt: Receipt, entity_tag: str | None = None) -> Answer:
+    """A write's answer."""
+    return Answer(status, orjson.dumps(content), write_headers(receipt, entity_tag))
+
+
+def last_of(events: Sequence[RecordedEvent], *kinds: type[Any]) -> RecordedEvent:
+    """The last event of one of the kinds."""
+    return next(event for event in reversed(events) if isinstance(event.event, kinds))

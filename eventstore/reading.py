@@ -1,0 +1,118 @@
+"""Reading the log: a stream, a range, from a position on; and the pool of reader connections."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncRawCursor
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from eventstore.errors import DatabaseUnavailable
+from eventstore.records import RecordedEvent
+from eventstore.rows import Decoder, recorded_event
+from eventstore.statements import Statement, statement
+
+SET_TENANT = Statement("set_tenant_of_session", "SELECT set_config('fidelog.tenant_id', $1, false)")
+READ_STREAM = statement("eventstore", "read_stream")
+READ_FORWARD = statement("eventstore", "read_forward")
+READ_BACKWARD = statement("eventstore", "read_backward")
+READ_STREAM_BACKWARD = statement("eventstore", "read_stream_backward")
+READ_COMMAND = statement("eventstore", "read_command")
+HEAD = statement("eventstore", "head")
+
+
+class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """A connection that remembers the tenant its session names."""
+
+    tenant_id: str | None = None
+
+
+MAX_POSITION = 2**63 - 1
+
+
+class Reader:
+    """Connections of one login that read, each remembering whose rows it may see."""
+
+    def __init__(self, url: str, size: int = 8, wait_seconds: float = 3.0) -> None:
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            connection_class=Connection,
+            min_size=1,
+            max_size=size,
+            timeout=wait_seconds,
+            open=False,
+            reset=None,
+            kwargs={"autocommit": True, "cursor_factory": AsyncRawCursor, "prepare_threshold": 0},
+        )
+
+    async def open(self) -> None:
+        """Start connecting; the first read waits for a connection."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close(timeout=1.0)
+
+    @asynccontextmanager
+    async def connection(self, tenant_id: str) -> AsyncIterator[Connection]:
+        """A connection that sees the tenant's rows (P9). Raises DatabaseUnavailable."""
+        try:
+            async with self._pool.connection() as connection:
+                if connection.tenant_id != tenant_id:
+                    await connection.execute(SET_TENANT.sql.encode(), (tenant_id,))
+                    connection.tenant_id = tenant_id
+                yield connection
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise DatabaseUnavailable("the database does not answer") from error
+
+    async def rows(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """All rows of one statement. A connection found dead is replaced and the read made once more."""
+        for attempt in (1, 2):
+            try:
+                async with self.connection(tenant_id) as connection:
+                    cursor = await connection.execute(wanted.sql.encode(), parameters)
+                    return await cursor.fetchall()
+            except DatabaseUnavailable:
+                if attempt == 2:
+                    raise
+                await self._pool.check()
+        raise AssertionError("the second attempt returns or raises")
+
+
+class Log:
+    """The events of every tenant, read in order."""
+
+    def __init__(self, reader: Reader, codec: Decoder) -> None:
+        self._reader = reader
+        self._codec = codec
+
+    async def head(self, tenant_id: str) -> int:
+        """The newest position; 0 in an empty log."""
+        return int((await self._reader.rows(tenant_id, HEAD, (tenant_id,)))[0][0])
+
+    async def stream(self, tenant_id: str, stream: str, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
+        """Events of one stream with versions above `after`, in order."""
+        return await self._events(tenant_id, READ_STREAM, (tenant_id, stream, after, limit))
+
+    async def stream_backward(self, tenant_id: str, stream: str, *, below: int, limit: int = 500) -> list[RecordedEvent]:
+        """Events of one stream with versions below `below`, newest first."""
+        return await self._events(tenant_id, READ_STREAM_BACKWARD, (tenant_id, stream, below, limit))
+
+    async def forward(self, tenant_id: str, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
+        """Events at positions above `after`, in order."""
+        return await self._events(tenant_id, READ_FORWARD, (tenant_id, after, limit))
+
+    async def backward(self, tenant_id: str, *, below: int = MAX_POSITION, limit: int = 500) -> list[RecordedEvent]:
+        """Events at positions below `below`, newest first."""
+        return await self._events(tenant_id, READ_BACKWARD, (tenant_id, below, limit))
+
+    async def command(self, tenant_id: str, stream: str, version: int) -> list[RecordedEvent]:
+        """All events of the command that appended the event at (stream, version)."""
+        return await self._events(tenant_id, READ_COMMAND, (tenant_id, stream, version))
+
+    async def _events(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> list[RecordedEvent]:
+        rows = await self._reader.rows(tenant_id, wanted, parameters)
+        return [recorded_event(row, self._codec) for row in rows]
