@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
-from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server
+from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server, weak_logins
 from api.settings import Settings
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
@@ -53,6 +53,8 @@ class Backend:
             self._server, self.database = await start_embedded(self.settings, notice)
         else:
             self.database = await use_server(self.settings)
+            if weak := weak_logins(self.database):
+                notice(weak)
         self.vault = await open_vault(self.database, self.settings)
         await self._open()
         await self.log.head(self.tenant_id)

@@ -91,3 +91,16 @@ async def use_server(settings: Settings) -> Database:
     if pending:
         raise MigrationError(f"the database is not migrated ({', '.join(pending)} pending); run fidelog migrate")
     return database
+
+
+def weak_logins(database: Database) -> str | None:
+    """A warning when logins share one URL and only take their role at start-up."""
+    weak = database.weak_logins
+    if not weak:
+        return None
+    names = ", ".join(weak)
+    number = "every login" if len(weak) == len(LOGINS) else names
+    return (
+        f"warning: {number} connects by FIDELOG_DATABASE_URL and only takes its role at start-up, so whoever holds "
+        "that URL can take any role; give logins of their own in FIDELOG_WRITER_URL, FIDELOG_READER_URL, …"
+    )

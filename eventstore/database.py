@@ -35,9 +35,8 @@ _WRITER = {
 
 _SETTINGS: Mapping[Login, Mapping[str, str]] = {
     "writer": _WRITER,
-    "reader": {"statement_timeout": "5s", "default_transaction_read_only": "on", "jit": "off"},
+    "reader": {"statement_timeout": "5s", "jit": "off"},
     "keeper": {"idle_in_transaction_session_timeout": "10s"},
-    "auditor": {"default_transaction_read_only": "on"},
 }
 
 _KEEPALIVE = {"keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3", "tcp_user_timeout": "10000"}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +36,7 @@ class Cluster:
     data_dir: Path | None
     server: EmbeddedServer | None = None
     templates: set[str] = field(default_factory=set)
+    clean: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def url(self, name: str) -> str:
         """The superuser's URL of the database `name`."""
@@ -88,14 +88,23 @@ class Cluster:
         finally:
             self.drop(name)
 
-    def files_with(self, text: str) -> list[str]:
-        """Files of the data folder, WAL included, that hold the text."""
-        if self.data_dir is None:
-            return []
-        found = subprocess.run(
-            ["grep", "-rlaF", "--", text, str(self.data_dir)], capture_output=True, text=True, check=False
-        )
-        return found.stdout.split()
+    def files_with(self, names: Sequence[str]) -> list[str]:
+        """Files of the data folder, WAL included, that hold any of the texts. Files that did not change since they
+        were found clean are not read again."""
+        found = []
+        for path in sorted(self.data_dir.rglob("*")) if self.data_dir is not None else ():
+            try:
+                status = path.stat()
+                if not path.is_file() or self.clean.get(path) == (status.st_mtime_ns, status.st_size):
+                    continue
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue  # dropped meanwhile
+            if any(name.encode() in content for name in names):
+                found.append(str(path))
+            else:
+                self.clean[path] = (status.st_mtime_ns, status.st_size)
+        return found
 
 
 @contextmanager

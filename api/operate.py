@@ -1,0 +1,123 @@
+"""`fidelog migrate`, `status`, `database-url`: what an operator does besides serving."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from api import __version__
+from api.database import (
+    embedded_database,
+    migrate,
+    migration_state,
+    server_database,
+    start_embedded,
+    weak_logins,
+)
+from api.serve import notice
+from api.settings import Settings
+from eventstore.database import Database
+from eventstore.describing import Description, describe
+from eventstore.embedded import EmbeddedServer, EmbeddedServerError
+from eventstore.errors import DatabaseUnavailable
+from eventstore.migrations import MigrationError, State
+from eventstore.times import timestamp
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether no server was given."""
+    return settings.database_url is None and not settings.login_urls
+
+
+def running_database(settings: Settings) -> Database:
+    """The database in use. Raises EmbeddedServerError when the embedded server does not run."""
+    if not is_embedded(settings):
+        return server_database(settings)
+    server = EmbeddedServer(settings.data_dir, notice=notice)
+    if not server.is_running():
+        raise EmbeddedServerError(f"no database runs in {settings.data_dir}", "start it with fidelog serve (make run)")
+    return embedded_database(server)
+
+
+async def migrate_command(settings: Settings) -> int:
+    """Migrate; says what was applied."""
+    if is_embedded(settings):
+        server, database = await start_embedded(settings, notice)
+        state = await migration_state(database)
+        await asyncio.to_thread(server.leave)
+        print(f"the database is up to date: {len(state.applied)} migrations applied")
+        return 0
+    if settings.database_url is None:
+        raise MigrationError("fidelog migrate needs FIDELOG_DATABASE_URL: a login that may make roles and schemas")
+    database = server_database(settings)
+    applied = await migrate(database, settings, settings.database_url)
+    for name in applied:
+        print(f"applied {name}")
+    print(f"the database is up to date: {len((await migration_state(database)).applied)} migrations applied")
+    return 0
+
+
+async def status_command(settings: Settings, *, as_json: bool) -> int:
+    """Show the status; 1 when the database cannot be reached."""
+    try:
+        database = running_database(settings)
+        description, state = await describe(database), await migration_state(database)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(
+            f"the database cannot be reached ({error}); see that it runs and that the URL is right"
+        ) from error
+    content = _content(database, description, state)
+    if as_json:
+        print(orjson.dumps(content).decode())
+    else:
+        _show(content, database)
+    return 0
+
+
+def _content(database: Database, description: Description, state: State) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "database": {
+            "kind": database.kind,
+            "server_version": description.server_version,
+            "data_dir": database.data_dir,
+        },
+        "migrations": {"applied": list(state.applied), "pending": list(state.pending)},
+        "tenants": [
+            {
+                "tenant_id": tenant.tenant_id,
+                "head": tenant.head,
+                "recorded_at": timestamp(tenant.recorded_at),
+                "tails": [
+                    {"name": name, "position": position, "lag": tenant.head - position}
+                    for name, position in tenant.tails.items()
+                ],
+            }
+            for tenant in description.tenants
+        ],
+        "sizes": {"events_bytes": description.events_bytes, "total_bytes": description.total_bytes},
+    }
+
+
+def _show(content: dict[str, Any], database: Database) -> None:
+    console = Console(highlight=False)
+    where = database.data_dir or "the server of FIDELOG_DATABASE_URL"
+    console.print(f"Fidelog {content['version']}")
+    console.print(f"database    {content['database']['kind']}, PostgreSQL {content['database']['server_version']}, {where}")
+    pending = content["migrations"]["pending"]
+    applied = len(content["migrations"]["applied"])
+    console.print(f"migrations  {applied} applied, {len(pending)} pending{': run fidelog migrate' if pending else ''}")
+    sizes = content["sizes"]
+    console.print(f"sizes       events {sizes['events_bytes']:,} bytes, in all {sizes['total_bytes']:,} bytes")
+    if weak := weak_logins(database):
+        console.print(weak)
+    table = Table("tenant", "head", "recorded at", "tails (position, lag)")
+    for tenant in content["tenants"]:
+        tails = ", ".join(f"{t['name']} {t['position']} ({t['lag']})" for t in tenant["tails"]) or "none"
+        table.add_row(tenant["tenant_id"], str(tenant["head"]), tenant["recorded_at"] or "no events", tails)
+    console.print(table)

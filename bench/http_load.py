@@ -1,0 +1,70 @@
+"""Many callers at once: wrk with 128 connections on `POST /clients`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from bench.rounds import InvalidMeasurement, Reading
+
+WRK = "wrk"
+INSTALL = "apt-get install wrk"
+CONNECTIONS = 128
+SCRIPT = Path(__file__).with_name("post_clients.lua")
+SETTLE_SECONDS = 0.3
+"""After a run the server may still answer requests whose connections were closed; the next contender starts later."""
+
+_ERRORS = {
+    "status": "answers were not 2xx",
+    "connect": "connections failed",
+    "read": "reads failed",
+    "write": "writes failed",
+    "timeout": "answers took longer than 10 s",
+}
+_runs = itertools.count(1)
+
+
+def available() -> bool:
+    """Whether wrk is installed."""
+    return shutil.which(WRK) is not None
+
+
+def command(url: str, seconds: float, run: str) -> list[str]:
+    """The load generator's command line. One thread: it is far from busy, and the cores are shared."""
+    options = ["--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{max(1, round(seconds))}s"]
+    return [WRK, *options, "--timeout", "10s", "--script", str(SCRIPT), f"{url}/clients", "--", run]
+
+
+class HttpLoad:
+    """A contender of `POST /clients`, written to by 128 callers."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name = name
+        self._url = url
+        self.answered = 0
+        """2xx answers since the start."""
+
+    def measure(self, seconds: float) -> Reading:
+        """Load it for `seconds`, in whole seconds."""
+        line = command(self._url, seconds, f"w{next(_runs):03d}")
+        ended = subprocess.run(line, capture_output=True, text=True, check=False, timeout=seconds + 60)
+        time.sleep(SETTLE_SECONDS)
+        summary = _summary(self.name, ended)
+        faults = [f"{summary[kind]} {meaning}" for kind, meaning in _ERRORS.items() if summary[kind]]
+        if faults or not summary["requests"]:
+            raise InvalidMeasurement(f"a round of {self.name} is invalid: {', '.join(faults) or 'no answer at all'}")
+        self.answered += summary["requests"]
+        return Reading(summary["requests"], summary["microseconds"] / 1e6, summary["p50"] / 1e6, summary["p99"] / 1e6)
+
+
+def _summary(name: str, ended: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    if ended.returncode or len(lines) != 1:
+        words = (ended.stderr or ended.stdout).strip().splitlines()
+        raise InvalidMeasurement(f"wrk failed on {name}: {words[-1] if words else f'exit {ended.returncode}'}")
+    summary: dict[str, int] = json.loads(lines[0])
+    return summary

@@ -1,0 +1,101 @@
+"""Contenders that serve HTTP: each a process of its own on a free loopback port, ended by its pid."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.one_write import OneWrite
+from bench.rounds import InvalidMeasurement
+
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+POLL_SECONDS = 0.02
+
+# What `fidelog serve` gives uvicorn, as options: a peer is not slowed by an access log or a slower parser.
+UVICORN = (
+    "--loop", "uvloop", "--http", "httptools", "--ws", "none", "--interface", "asgi3", "--no-access-log",
+    "--log-level", "warning", "--no-server-header", "--no-proxy-headers", "--timeout-keep-alive", "75",
+    "--backlog", "2048", "--workers", "1",
+)  # fmt: skip
+
+
+@contextmanager
+def fidelog(folder: Path, data_dir: Path, state_dir: Path) -> Iterator[str]:
+    """`fidelog serve` as users run it; its URL."""
+    settings = {"FIDELOG_DATA_DIR": str(data_dir), "FIDELOG_STATE_DIR": str(state_dir)}
+    with _process("fidelog serve", ("fidelog", "serve"), settings, folder) as url:
+        yield url
+
+
+@contextmanager
+def peer(module: str, folder: Path, database_url: str = "") -> Iterator[str]:
+    """The application of `bench.peers.<module>` under uvicorn; its URL."""
+    command = ("uvicorn", f"bench.peers.{module}:app", "--app-dir", str(ROOT), *UVICORN)
+    with _process(module, command, {"PEER_DATABASE_URL": database_url}, folder) as url:
+        yield url
+
+
+@contextmanager
+def _process(name: str, command: Sequence[str], settings: Mapping[str, str], folder: Path) -> Iterator[str]:
+    port = _free_port()
+    program = Path(sys.executable).with_name(command[0])
+    if not program.exists():
+        raise InvalidMeasurement(f"{program} is missing; install the project first: make test")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("FIDELOG_", "PG"))}
+    log = folder / f"{name.replace(' ', '-')}.log"
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C reaches this program alone, which then ends its servers in order.
+        process = subprocess.Popen(
+            [program, *command[1:], "--port", str(port)], cwd=folder, env={**kept, **settings}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        _await_answer(name, process, port, log)
+        yield f"http://127.0.0.1:{port}"
+        if process.poll() is not None:
+            raise InvalidMeasurement(f"{name} ended during the measurement: {_last_line(log)}")
+    finally:
+        _end(process)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _await_answer(name: str, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until a POST /clients is answered with 200."""
+    started = time.monotonic()
+    while time.monotonic() - started < START_SECONDS:
+        if process.poll() is not None:
+            raise InvalidMeasurement(f"{name} did not start (exit {process.returncode}): {_last_line(log)}")
+        try:
+            with OneWrite(name, f"http://127.0.0.1:{port}") as client:
+                client.write()
+        except (OSError, InvalidMeasurement):
+            time.sleep(POLL_SECONDS)
+        else:
+            return
+    raise InvalidMeasurement(f"{name} does not answer POST /clients on port {port}: {_last_line(log)}")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
