@@ -1,1 +1,1 @@
-"""Side-by-side measurements: ours and its peers, alternately, on the same PostgreSQL. No figure is asserted anywhere."""
+"""Side-by-side measurements: ours and its peers, alternately, on one PostgreSQL. No figure is asserted anywhere."""

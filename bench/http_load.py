@@ -6,7 +6,6 @@ import itertools
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 from bench.rounds import InvalidMeasurement, Reading
@@ -15,8 +14,6 @@ WRK = "wrk"
 INSTALL = "apt-get install wrk"
 CONNECTIONS = 128
 SCRIPT = Path(__file__).with_name("post_clients.lua")
-SETTLE_SECONDS = 0.3
-"""After a run the server may still answer requests whose connections were closed; the next contender starts later."""
 
 _ERRORS = {
     "status": "answers were not 2xx",
@@ -52,7 +49,6 @@ class HttpLoad:
         """Load it for `seconds`, in whole seconds."""
         line = command(self._url, seconds, f"w{next(_runs):03d}")
         ended = subprocess.run(line, capture_output=True, text=True, check=False, timeout=seconds + 60)
-        time.sleep(SETTLE_SECONDS)
         summary = _summary(self.name, ended)
         faults = [f"{summary[kind]} {meaning}" for kind, meaning in _ERRORS.items() if summary[kind]]
         if faults or not summary["requests"]:

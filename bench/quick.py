@@ -7,14 +7,14 @@ import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import psycopg
 
 from bench.engine_load import EngineWork
 from bench.machine import machine
-from bench.postgres import running
-from bench.progress import progress
+from bench.postgres import Postgres, running
+from bench.progress import Tell, progress
 from bench.report import Report
 from bench.rounds import InvalidMeasurement
 from bench.servers import ROOT
@@ -22,6 +22,21 @@ from bench.write_load import WriteLoad
 from eventstore.embedded import EmbeddedServerError
 
 RESULTS = ROOT / ".bench" / "quick.json"
+
+
+class Work(Protocol):
+    """Something to measure and report."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps of progress it tells."""
+
+    @property
+    def commands(self) -> list[str]:
+        """How the load is made."""
+
+    def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
+        """Measure and report. Raises InvalidMeasurement."""
 
 
 def options() -> argparse.Namespace:
@@ -36,7 +51,10 @@ def options() -> argparse.Namespace:
 
 def run(given: argparse.Namespace) -> Report:
     """Measure. Raises InvalidMeasurement and what starting PostgreSQL raises."""
-    works = {"S1": WriteLoad(given.rounds, given.seconds), "S2": EngineWork(given.rounds, given.engine_seconds)}
+    works: dict[str, Work] = {
+        "S1": WriteLoad(given.rounds, given.seconds),
+        "S2": EngineWork(given.rounds, given.engine_seconds),
+    }
     chosen = [work for name, work in works.items() if given.only in {None, name}]
     commands = [command for work in chosen for command in work.commands]
     with (

@@ -62,6 +62,7 @@ class Report:
         """The readings of one kind of work, and the comparisons drawn from them."""
         self.series.append((title, series))
         self.rows += [(row, series) for row in rows]
+        self.notes.append(f"{title}: {series.disturbance.note()}")
 
     def print(self) -> None:
         """The report as text on standard output."""
@@ -103,11 +104,12 @@ def _comparisons(rows: Sequence[tuple[Row, Series | None]]) -> Table:
 
 
 def _contenders(title: str, series: Series) -> Table:
-    table = Table("contender", "rate", "p50", "p99", "rate in each round", box=box.SIMPLE_HEAD, title=title)
+    table = Table("contender", "rate", "p50", "p99", "rate in each round", "stolen", box=box.SIMPLE_HEAD, title=title)
     for name in series.readings:
         figures: tuple[Figure, ...] = ("rate", "p50", "p99")
         rounds = ", ".join(f"{value:,.0f}" for value in series.values(name, "rate"))
-        table.add_row(name, *(_text(figure, series.median(name, figure)) for figure in figures), rounds)
+        stolen = ", ".join(f"{share:.0%}" for share in series.stolen[name])
+        table.add_row(name, *(_text(figure, series.median(name, figure)) for figure in figures), rounds, stolen)
     return table
 
 
@@ -125,6 +127,10 @@ def _as_json(row: Row, series: Series | None) -> dict[str, Any]:
 
 def _readings(series: Series) -> dict[str, Any]:
     return {
-        name: {"rounds": [asdict(reading) for reading in readings], "median_rate": median(r.rate for r in readings)}
+        name: {
+            "rounds": [asdict(reading) for reading in readings],
+            "median_rate": median(r.rate for r in readings),
+            "stolen": series.stolen[name],
+        }
         for name, readings in series.readings.items()
     }

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, Protocol
 
+from bench.disturbance import Disturbance
+
 Figure = Literal["rate", "p50", "p99"]
 
 
@@ -48,6 +50,8 @@ class Series:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.readings: dict[str, list[Reading]] = {name: [] for name in names}
+        self.stolen: dict[str, list[float]] = {name: [] for name in names}
+        self.disturbance = Disturbance()
 
     def values(self, name: str, figure: Figure) -> list[float]:
         """One figure of one contender, in the order of the rounds."""
@@ -70,7 +74,9 @@ def alternate(contenders: Sequence[Contender], rounds: int, seconds: float, tell
         first = number % len(contenders)
         for contender in (*contenders[first:], *contenders[:first]):
             tell(f"round {number + 1} of {rounds}: {contender.name}")
+            series.disturbance.pause()
             series.readings[contender.name].append(contender.measure(seconds))
+            series.stolen[contender.name].append(series.disturbance.loaded())
     return series
 
 

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS agent_tasks (
 """
 
 with psycopg.connect(DB_URL) as conn:
-    with conn.cursor() as cur:  # noqa: SIM117  # as the page has it
+    with conn.cursor() as cur:
         cur.execute(schema_sql)
     conn.commit()
 

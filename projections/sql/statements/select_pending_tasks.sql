@@ -7,5 +7,5 @@ CROSS JOIN LATERAL (
            created_position, created_at, updated_at, version, position, fold_version::int
     FROM fidelog.agent_tasks
     WHERE tenant_id = $1 AND agent_name = wanted.agent_name AND status = 'pending'
-    ORDER BY priority, created_position LIMIT wanted.number
+    ORDER BY agent_tasks.priority, agent_tasks.created_position LIMIT wanted.number
 ) AS t

@@ -1,0 +1,171 @@
+"""Every hot statement finds its rows through an index: planned on an empty table and used on a grown one, for the
+tenant that grew and for a new tenant beside it, before and after ANALYZE.
+
+The measure is buffers touched, not time: a statement that scans the tenant touches hundreds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import psycopg
+import pytest
+
+from eventstore.database import Database
+from eventstore.statements import statement
+from tests.clusters import Cluster
+from tests.eventstore.writer.harness import rows
+
+TASK = "00000000-0000-4000-8000-000000000007"
+BUFFERS = 40
+"""A descent of a B-tree of this size takes 3 or 4, a row 1; the statements look up a few keys each."""
+
+READS: dict[str, tuple[str, str]] = {
+    "lock_tenant": ("eventstore", "'{tenant}'"),
+    "head": ("eventstore", "'{tenant}'"),
+    "known_commands": ("eventstore", r"'{tenant}', '{{\\x07,\\x08}}'"),
+    "subject_keys": ("eventstore", "'{tenant}', '{{c7,c8}}'"),
+    "read_stream": ("eventstore", "'{tenant}', 'client-c7', 0, 5"),
+    "read_stream_backward": ("eventstore", "'{tenant}', 'client-c7', 9000, 5"),
+    "read_forward": ("eventstore", "'{tenant}', 70, 5"),
+    "read_backward": ("eventstore", "'{tenant}', 70, 5"),
+    "load_client_profiles": ("projections", "'{tenant}', '{{c7,c8}}'"),
+    "load_agent_tasks": ("projections", f"'{{tenant}}', '{{{{{TASK}}}}}'"),
+    "select_pending_tasks": ("projections", "'{tenant}', '{{agent7}}', '{{3}}'"),
+    "get_client": ("projections", "'{tenant}', 'c7'"),
+    "get_task": ("projections", f"'{{tenant}}', '{TASK}'"),
+}
+
+WRITES: dict[str, tuple[str, str]] = {
+    "insert_events": (
+        "eventstore",
+        "'{tenant}', {head}, '2100-01-01', '{{client-x}}', '{{1}}', '{{00000000-0000-4000-8000-000000000001}}', '{{T}}',"
+        " '{{1}}', array['{{}}']::json[], '{{x}}', '{{a}}', '{{null}}', '{{00000000-0000-4000-8000-000000000001}}',"
+        " '{{c}}', '{{null}}', '{{null}}', '{{null}}', 1",
+    ),
+    "insert_subject_keys": (
+        "eventstore",
+        r"'{tenant}', '{{x}}', '{{00000000-0000-4000-8000-000000000001}}', '{{1}}', '{{\\x00}}', 1",
+    ),
+    "insert_client_profiles": (
+        "projections",
+        "'{tenant}', '{{x}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], '{{1}}', '{{1}}', 1, 1",
+    ),
+    "update_client_profiles": (
+        "projections",
+        "'{tenant}', '{{c7}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], '{{99999999}}',"
+        " '{{99999999}}', 1, 1",
+    ),
+    "insert_agent_tasks": (
+        "projections",
+        "'{tenant}', '{{00000000-0000-4000-8000-00000000ffff}}', '{{c}}', '{{a}}', '{{pending}}', '{{1}}', '{{0}}',"
+        " array['{{}}']::json[], array[null]::json[], array[null]::json[], '{{null}}', '{{null}}', array[null]::timestamptz[],"
+        " '{{null}}', '{{null}}', '{{1}}', array[now()], array[now()], '{{1}}', '{{1}}', 1, 1",
+    ),
+    "update_agent_tasks": (
+        "projections",
+        f"'{{tenant}}', '{{{{{TASK}}}}}', '{{{{c}}}}', '{{{{a}}}}', '{{{{pending}}}}', '{{{{1}}}}', '{{{{0}}}}',"
+        " array['{{}}']::json[], array[null]::json[], array[null]::json[], '{{null}}', '{{null}}', array[null]::timestamptz[],"
+        " '{{null}}', '{{null}}', '{{1}}', array[now()], array[now()], '{{99999999}}', '{{99999999}}', 1, 1",
+    ),
+}
+
+BOUNDED = {"read_command": ("eventstore", "'{tenant}', 'client-c7', 1")}
+"""Reads the 500 positions around one: more buffers, but as many however long the log is."""
+
+NOT_HOT = {"begin", "commit", "rollback", "set_tenant", "status", "tails", "sizes"}
+
+TO_UPDATE = {
+    "update_client_profiles": "INSERT INTO fidelog.client_profiles VALUES ('{tenant}', 'c7', '{{}}', 'moderate', now(),"
+    " now(), 1, 1, 1) ON CONFLICT DO NOTHING",
+    "update_agent_tasks": f"INSERT INTO fidelog.agent_tasks VALUES ('{{tenant}}', '{TASK}', 'c', 'a', 'pending', 3, 0,"
+    " '{{}}', null, null, null, null, null, null, null, 1, now(), now(), 1, 1, 1) ON CONFLICT DO NOTHING",
+}
+
+GROW = """
+    INSERT INTO fidelog.events (tenant_id, position, format, stream, version, event_id, type, schema_version, data,
+        subjects, actor, command_id, correlation_id, idempotency_key, recorded_at)
+    SELECT 'default', g, 1, 'client-c' || g, 1, gen_random_uuid(), 'ClientOnboarded', 1, '{{"full_name": "sealed"}}',
+        ARRAY['c' || g], 'user:x', gen_random_uuid(), 'x', decode(lpad(to_hex(g), 8, '0'), 'hex'), clock_timestamp()
+    FROM generate_series({first}, {last}) AS g;
+    INSERT INTO fidelog.client_profiles
+    SELECT 'default', 'c' || g, '{{}}', 'moderate', now(), now(), 1, g, 1 FROM generate_series({first}, {last}) AS g;
+    INSERT INTO fidelog.client_keys (tenant_id, subject, key_id, epoch, wrapped)
+    SELECT 'default', 'c' || g, gen_random_uuid(), 1, 'x' FROM generate_series({first}, {last}) AS g;
+    INSERT INTO fidelog.agent_tasks
+    SELECT 'default', lpad(to_hex(g), 32, '0')::uuid, 'c', 'agent' || g % 10, 'pending', 3, 0, '{{}}', null, null, null,
+        null, null, null, null, g, now(), now(), 1, g, 1 FROM generate_series({first}, {last}) AS g;
+"""
+
+
+@pytest.fixture(scope="module")
+def session(pg: Cluster) -> Iterator[tuple[psycopg.Connection[Any], Database]]:
+    """A writer's session that planned every statement on empty tables, which then grew to 50,000 rows, unanalysed."""
+    with pg.copy() as name:
+        database = pg.database(name)
+        for table in ("events", "client_profiles", "client_keys", "agent_tasks"):
+            rows(database, f"ALTER TABLE fidelog.{table} SET (autovacuum_enabled = false)")
+        rows(database, "INSERT INTO fidelog.logs (tenant_id) VALUES ('new')")
+        with psycopg.connect(database.url("writer"), autocommit=True) as connection:
+            for wanted, (package, arguments) in {**READS, **WRITES, **BOUNDED}.items():
+                connection.execute(f"PREPARE {wanted} AS {statement(package, wanted).sql}".encode())
+                _explain(connection, wanted, arguments, "default", 0)
+            rows(database, GROW.format(first=1, last=50_000))
+            yield connection, database
+
+
+def _explain(connection: psycopg.Connection[Any], wanted: str, arguments: str, tenant: str, head: int) -> int:
+    """Run a prepared statement, undo what it did, and give the buffers it touched (its triggers' included)."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("SELECT set_config('fidelog.tenant_id', %s, true)", (tenant,))
+        if wanted in TO_UPDATE:
+            connection.execute(TO_UPDATE[wanted].format(tenant=tenant).encode())
+        call = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {wanted} ({arguments.format(tenant=tenant, head=head)})"
+        cursor = connection.execute(call.encode())
+        found = cursor.fetchone()
+    assert found is not None
+    plan = (json.loads(found[0]) if isinstance(found[0], str) else found[0])[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+@pytest.fixture(scope="module", params=["never analysed", "analysed"])
+def grown(
+    session: tuple[psycopg.Connection[Any], Database], request: pytest.FixtureRequest
+) -> psycopg.Connection[Any]:
+    """The session, without and then with the statistics of the grown tables."""
+    if request.param == "analysed":
+        rows(session[1], "ANALYZE")
+    return session[0]
+
+
+@pytest.mark.parametrize("tenant", ["default", "new"])
+@pytest.mark.parametrize("wanted", [*READS, *WRITES])
+def test_a_hot_statement_touches_few_buffers_however_many_rows_there_are(
+    grown: psycopg.Connection[Any], wanted: str, tenant: str
+) -> None:
+    """Also when its plan was made on an empty table (the plan stays: the session is the same)."""
+    package, arguments = {**READS, **WRITES}[wanted]
+    touched = _explain(grown, wanted, arguments, tenant, 50_000 if tenant == "default" else 0)
+    assert touched <= BUFFERS, f"{package}/{wanted} touched {touched} buffers"
+
+
+@pytest.mark.parametrize("tenant", ["default", "new"])
+def test_the_events_of_a_command_are_found_within_a_bound(
+    session: tuple[psycopg.Connection[Any], Database], tenant: str
+) -> None:
+    """A repeat reads what stands around the command's first event, and no more."""
+    for wanted, (_, arguments) in BOUNDED.items():
+        assert _explain(session[0], wanted, arguments, tenant, 0) <= 250
+
+
+def test_every_statement_is_either_explained_or_named_as_not_hot() -> None:
+    """A new statement cannot be forgotten here."""
+    found = {
+        path.name.removesuffix(".sql")
+        for package in ("eventstore", "projections")
+        for path in resources.files(package).joinpath("sql", "statements").iterdir()
+    }
+    assert found == {*READS, *WRITES, *BOUNDED, *NOT_HOT}
