@@ -37,7 +37,12 @@ class Fidelog(FastAPI):
             redirect_slashes=False,
         )
         writes = Writes(backend)
-        areas = (ClientRoutes(backend, writes), TaskRoutes(backend, writes), AuditRoutes(backend), HealthRoutes(backend))
+        areas = (
+            ClientRoutes(backend, writes),
+            TaskRoutes(backend, writes),
+            AuditRoutes(backend),
+            HealthRoutes(backend),
+        )
         for area in areas:
             for operation in area.operations():
                 self.router.routes.append(LeanRoute(operation))

@@ -192,8 +192,7 @@ def _check_origin(headers: Mapping[bytes, bytes]) -> None:
 
 
 def _is_local(host: str) -> bool:
-    name, _, port = host.rpartition(":") if re.search(r":\d{1,5}$", host) else (host, "", "")
-    return name.lower() in LOCAL_HOSTS
+    return re.sub(r":[0-9]{1,5}$", "", host).lower() in LOCAL_HOSTS
 
 
 def _actor(headers: Mapping[bytes, bytes]) -> str:

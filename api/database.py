@@ -27,9 +27,7 @@ def known_migrations() -> list[Migration]:
 def embedded_database(server: EmbeddedServer) -> Database:
     """The database `fidelog` of the embedded server; each login has its own URL."""
     urls = {login: server.conninfo(f"fidelog_{login}", NAME) for login in LOGINS}
-    return Database(
-        "embedded", {**urls, "superuser": server.conninfo("postgres", NAME)}, data_dir=str(server.data_dir)
-    )
+    return Database("embedded", {**urls, "superuser": server.conninfo("postgres", NAME)}, data_dir=str(server.data_dir))
 
 
 def server_database(settings: Settings) -> Database:

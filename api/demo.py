@@ -194,7 +194,9 @@ class _Story:
             self._steps -= 1
             self._say("(shown only on the demo's own server: this one's database is not ours to try)")
             return
-        with psycopg.connect(self._reader_url, options="-c search_path=pg_catalog,fidelog", autocommit=True) as connection:
+        with psycopg.connect(
+            self._reader_url, options="-c search_path=pg_catalog,fidelog", autocommit=True
+        ) as connection:
             try:
                 connection.execute(ARTICLES_UPDATE, ("{}", self._client_id))
             except psycopg.Error as error:

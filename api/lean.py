@@ -95,7 +95,8 @@ class LeanRoute(APIRoute):
         except Disconnected:
             return
         except Exception as error:
-            answer = _failure(error, operation).answer(scope["path"], call and call.correlation_id)
+            correlation_id = None if call is None else call.correlation_id
+            answer = _failure(error, operation).answer(scope["path"], correlation_id)
         if call is not None and call.correlation_id is not None:
             answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
         await answer.send(send)
@@ -118,7 +119,7 @@ def _signature(operation: Operation) -> Callable[..., Any]:
         raise AssertionError("requests go to the operation's handler")
 
     names = re.findall(r"{(\w+)(?::\w+)?}", operation.path)
-    kinds: dict[str, Any] = {name: Annotated[int if name == "position" else str, Path()] for name in names}
+    kinds: dict[str, Any] = {name: Annotated[str, Path()] for name in names}
     if operation.query is not None:
         kinds["query"] = Annotated[operation.query, Query()]
     if operation.headers is not None:

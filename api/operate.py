@@ -108,7 +108,9 @@ def _show(content: dict[str, Any], database: Database) -> None:
     console = Console(highlight=False)
     where = database.data_dir or "the server of FIDELOG_DATABASE_URL"
     console.print(f"Fidelog {content['version']}")
-    console.print(f"database    {content['database']['kind']}, PostgreSQL {content['database']['server_version']}, {where}")
+    console.print(
+        f"database    {content['database']['kind']}, PostgreSQL {content['database']['server_version']}, {where}"
+    )
     pending = content["migrations"]["pending"]
     applied = len(content["migrations"]["applied"])
     console.print(f"migrations  {applied} applied, {len(pending)} pending{': run fidelog migrate' if pending else ''}")

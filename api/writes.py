@@ -51,9 +51,7 @@ class Writes:
             return Receipt(events, replayed=True, key=key)
         return answer
 
-    def _envelope(
-        self, call: Call, path: str, about: About | Command, expected: ExpectedVersion | None
-    ) -> Envelope:
+    def _envelope(self, call: Call, path: str, about: About | Command, expected: ExpectedVersion | None) -> Envelope:
         backend = self._backend
         tenant_id, command_id, key = backend.tenant_id, backend.ids(), call.idempotency_key
         call.correlation_id = call.correlation_id or command_id

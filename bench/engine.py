@@ -14,7 +14,7 @@ from api.backend import Backend
 from api.call import LOCAL_ACTOR, Call
 from api.settings import Settings
 from api.writes import About, Writes
-from bench.rounds import InvalidMeasurement, Reading, reading
+from bench.rounds import MeasurementError, Reading, reading
 from domain import client
 from eventstore.errors import StoreError
 from eventstore.vault.keys import DataKey
@@ -46,7 +46,7 @@ class EngineLoad:
         try:
             return uvloop.run(self._measure(seconds))
         except StoreError as error:
-            raise InvalidMeasurement(f"{self.name}: {type(error).__name__}: {error}") from error
+            raise MeasurementError(f"{self.name}: {type(error).__name__}: {error}") from error
 
     async def _measure(self, seconds: float) -> Reading:
         backend = Backend(self._settings)

@@ -9,7 +9,7 @@ from bench.pgbench import SCRIPT, Pgbench, sample_event
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.report import Goal, Report, Row
-from bench.rounds import InvalidMeasurement, alternate
+from bench.rounds import MeasurementError, alternate
 
 WORK = "S2 engine, commands"
 PEER = "pgbench, 32 clients"
@@ -52,7 +52,7 @@ class EngineWork:
         return [f"pgbench -n -c 32 -j 2 -M prepared -T {seconds} -l -f {SCRIPT} -D NAME=VALUE … URL"]
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
-        """Measure and report. Raises InvalidMeasurement."""
+        """Measure and report. Raises MeasurementError."""
         tell("making the engine's and the peer's databases")
         ours, peers = postgres.migrated("engine"), postgres.migrated("peer")
         engines = [EngineLoad(name, postgres.settings(ours), number, hot) for name, number, hot in SHAPES]
@@ -62,6 +62,6 @@ class EngineWork:
         committed = sum(engine.committed for engine in engines)
         events = int(postgres.row("SELECT count(*) FROM fidelog.events", "engine")[0])
         if events != committed:
-            raise InvalidMeasurement(f"the engine answered {committed} commands and stored {events} events")
+            raise MeasurementError(f"the engine answered {committed} commands and stored {events} events")
         report.add(WORK, series, ROWS)
         report.notes.append(NOTE)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bench.rounds import InvalidMeasurement, Reading
+from bench.rounds import MeasurementError, Reading
 
 WRK = "wrk"
 INSTALL = "apt-get install wrk"
@@ -52,7 +52,7 @@ class HttpLoad:
         summary = _summary(self.name, ended)
         faults = [f"{summary[kind]} {meaning}" for kind, meaning in _ERRORS.items() if summary[kind]]
         if faults or not summary["requests"]:
-            raise InvalidMeasurement(f"a round of {self.name} is invalid: {', '.join(faults) or 'no answer at all'}")
+            raise MeasurementError(f"a round of {self.name} is invalid: {', '.join(faults) or 'no answer at all'}")
         self.answered += summary["requests"]
         return Reading(summary["requests"], summary["microseconds"] / 1e6, summary["p50"] / 1e6, summary["p99"] / 1e6)
 
@@ -61,6 +61,6 @@ def _summary(name: str, ended: subprocess.CompletedProcess[str]) -> dict[str, in
     lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
     if ended.returncode or len(lines) != 1:
         words = (ended.stderr or ended.stdout).strip().splitlines()
-        raise InvalidMeasurement(f"wrk failed on {name}: {words[-1] if words else f'exit {ended.returncode}'}")
+        raise MeasurementError(f"wrk failed on {name}: {words[-1] if words else f'exit {ended.returncode}'}")
     summary: dict[str, int] = json.loads(lines[0])
     return summary

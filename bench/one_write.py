@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from bench.rounds import InvalidMeasurement, Reading, reading
+from bench.rounds import MeasurementError, Reading, reading
 
 _numbers = itertools.count(1)
 
@@ -23,7 +23,7 @@ class OneWrite:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
 
     def write(self) -> None:
-        """Record one new client. Raises OSError, and InvalidMeasurement unless it is answered with 200."""
+        """Record one new client. Raises OSError, and MeasurementError unless it is answered with 200."""
         unique = f"one-{next(_numbers):010d}"
         body = json.dumps({"client_id": unique, "full_name": "Amina Patel", "risk_profile": "moderate"})
         headers = {"Content-Type": "application/json", "Idempotency-Key": unique}
@@ -32,9 +32,9 @@ class OneWrite:
             answer = self._connection.getresponse()
             text = answer.read()
         except http.client.HTTPException as error:
-            raise InvalidMeasurement(f"{self.name}: {type(error).__name__}") from error
+            raise MeasurementError(f"{self.name}: {type(error).__name__}") from error
         if answer.status != 200:
-            raise InvalidMeasurement(f"{self.name} answered {answer.status}: {text[:200].decode(errors='replace')}")
+            raise MeasurementError(f"{self.name} answered {answer.status}: {text[:200].decode(errors='replace')}")
 
     def measure(self, seconds: float) -> Reading:
         """Write for `seconds`, the first tenth of them unmeasured."""

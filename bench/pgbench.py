@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import psycopg
 from psycopg.rows import dict_row
 
-from bench.rounds import InvalidMeasurement, Reading, percentile
+from bench.rounds import MeasurementError, Reading, percentile
 from eventstore.database import Database
 
 CLIENTS = 32
@@ -57,7 +57,7 @@ def sample_event(database: Database) -> dict[str, str]:
     with psycopg.connect(database.url("superuser"), row_factory=dict_row) as connection:
         row = connection.execute(query).fetchone()
     if row is None:
-        raise InvalidMeasurement("the engine wrote no event to take as a sample")
+        raise MeasurementError("the engine wrote no event to take as a sample")
     return row
 
 
@@ -65,11 +65,11 @@ def _reading(ended: subprocess.CompletedProcess[str], folder: Path) -> Reading:
     rate = _RATE.search(ended.stdout)
     if ended.returncode or rate is None:
         complaint = next((line for line in ended.stderr.splitlines() if "error" in line.lower()), ended.stderr.strip())
-        raise InvalidMeasurement(f"a round of pgbench is invalid: {complaint}")
+        raise MeasurementError(f"a round of pgbench is invalid: {complaint}")
     # client, transaction, microseconds, script, seconds, microseconds (pgbench's "Per-Transaction Logging")
     lines = [line for path in folder.glob("log.*") for line in path.read_text().splitlines()]
     times = sorted(int(line.split(" ", 3)[2]) / 1e6 for line in lines)
     if not times:
-        raise InvalidMeasurement("a round of pgbench is invalid: it logged no transaction")
+        raise MeasurementError("a round of pgbench is invalid: it logged no transaction")
     # Connecting is left out of the rate, as pgbench does.
     return Reading(len(times), len(times) / float(rate[1]), percentile(times, 0.50), percentile(times, 0.99))

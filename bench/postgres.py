@@ -14,7 +14,7 @@ from psycopg import sql
 
 from api.database import migrate
 from api.settings import Settings
-from bench.rounds import InvalidMeasurement
+from bench.rounds import MeasurementError
 from eventstore.database import LOGINS, Database
 from eventstore.embedded import EmbeddedServer
 
@@ -69,10 +69,10 @@ class Postgres:
         return found
 
     def durability(self) -> dict[str, str]:
-        """The settings that make a commit durable. Raises InvalidMeasurement unless all are on."""
+        """The settings that make a commit durable. Raises MeasurementError unless all are on."""
         found = {name: str(self.row(f"SHOW {name}")[0]) for name in DURABLE}
         if set(found.values()) != {"on"}:
-            raise InvalidMeasurement(f"commits are not durable on this server: {found}")
+            raise MeasurementError(f"commits are not durable on this server: {found}")
         return found
 
 

@@ -16,7 +16,7 @@ from bench.machine import machine
 from bench.postgres import Postgres, running
 from bench.progress import Tell, progress
 from bench.report import Report
-from bench.rounds import InvalidMeasurement
+from bench.rounds import MeasurementError
 from bench.servers import ROOT
 from bench.write_load import WriteLoad
 from eventstore.embedded import EmbeddedServerError
@@ -36,7 +36,7 @@ class Work(Protocol):
         """How the load is made."""
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
-        """Measure and report. Raises InvalidMeasurement."""
+        """Measure and report. Raises MeasurementError."""
 
 
 def options() -> argparse.Namespace:
@@ -50,7 +50,7 @@ def options() -> argparse.Namespace:
 
 
 def run(given: argparse.Namespace) -> Report:
-    """Measure. Raises InvalidMeasurement and what starting PostgreSQL raises."""
+    """Measure. Raises MeasurementError and what starting PostgreSQL raises."""
     works: dict[str, Work] = {
         "S1": WriteLoad(given.rounds, given.seconds),
         "S2": EngineWork(given.rounds, given.engine_seconds),
@@ -73,7 +73,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupted)
     try:
         report = run(options())
-    except (InvalidMeasurement, EmbeddedServerError, psycopg.Error, OSError) as error:
+    except (MeasurementError, EmbeddedServerError, psycopg.Error, OSError) as error:
         print(f"bench: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from rich.table import Table
 from bench.rounds import Figure, Series
 
 WIDTH = 132
+TIMES = "\N{MULTIPLICATION SIGN}"
 RATIO_IS = "ratio: the median of the rounds' ratios; every round measured each contender once, in rotating order"
 
 
@@ -27,7 +28,7 @@ class Goal:
     ratio: float
 
     def __str__(self) -> str:
-        return f"{self.sense} {self.ratio:g}×"
+        return f"{self.sense} {self.ratio:g}{TIMES}"
 
     def verdict(self, ratio: float) -> str:
         """`met`, or by how much of the goal it was missed."""
@@ -99,7 +100,7 @@ def _comparisons(rows: Sequence[tuple[Row, Series | None]]) -> Table:
         ratio = series.ratio(row.ours, row.peer, row.figure)
         values = [_text(row.figure, series.median(name, row.figure)) for name in (row.ours, row.peer)]
         verdict = row.goal.verdict(ratio) if row.goal else "for information"
-        table.add_row(row.work, row.figure, values[0], row.peer, values[1], f"{ratio:.2f}×", goal, verdict)
+        table.add_row(row.work, row.figure, values[0], row.peer, values[1], f"{ratio:.2f}{TIMES}", goal, verdict)
     return table
 
 

@@ -16,7 +16,7 @@ from bench.disturbance import Disturbance
 Figure = Literal["rate", "p50", "p99"]
 
 
-class InvalidMeasurement(Exception):
+class MeasurementError(Exception):
     """A round did not measure what it was meant to; the message says what happened. No figure is worth reporting."""
 
 
@@ -42,7 +42,7 @@ class Contender(Protocol):
     def name(self) -> str: ...
 
     def measure(self, seconds: float) -> Reading:
-        """Load it for `seconds`. Raises InvalidMeasurement."""
+        """Load it for `seconds`. Raises MeasurementError."""
 
 
 class Series:
@@ -81,9 +81,9 @@ def alternate(contenders: Sequence[Contender], rounds: int, seconds: float, tell
 
 
 def reading(times: Sequence[float], seconds: float) -> Reading:
-    """The reading of single times. Raises InvalidMeasurement when there are none."""
+    """The reading of single times. Raises MeasurementError when there are none."""
     if not times:
-        raise InvalidMeasurement("nothing was answered within a round")
+        raise MeasurementError("nothing was answered within a round")
     ascending = sorted(times)
     return Reading(len(ascending), seconds, percentile(ascending, 0.50), percentile(ascending, 0.99))
 

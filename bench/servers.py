@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.one_write import OneWrite
-from bench.rounds import InvalidMeasurement
+from bench.rounds import MeasurementError
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60.0
@@ -48,7 +48,7 @@ def _process(name: str, command: Sequence[str], settings: Mapping[str, str], fol
     port = _free_port()
     program = Path(sys.executable).with_name(command[0])
     if not program.exists():
-        raise InvalidMeasurement(f"{program} is missing; install the project first: make test")
+        raise MeasurementError(f"{program} is missing; install the project first: make test")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("FIDELOG_", "PG"))}
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as output:
@@ -61,7 +61,7 @@ def _process(name: str, command: Sequence[str], settings: Mapping[str, str], fol
         _await_answer(name, process, port, log)
         yield f"http://127.0.0.1:{port}"
         if process.poll() is not None:
-            raise InvalidMeasurement(f"{name} ended during the measurement: {_last_line(log)}")
+            raise MeasurementError(f"{name} ended during the measurement: {_last_line(log)}")
     finally:
         _end(process)
 
@@ -76,15 +76,15 @@ def _await_answer(name: str, process: subprocess.Popen[bytes], port: int, log: P
     started = time.monotonic()
     while time.monotonic() - started < START_SECONDS:
         if process.poll() is not None:
-            raise InvalidMeasurement(f"{name} did not start (exit {process.returncode}): {_last_line(log)}")
+            raise MeasurementError(f"{name} did not start (exit {process.returncode}): {_last_line(log)}")
         try:
             with OneWrite(name, f"http://127.0.0.1:{port}") as client:
                 client.write()
-        except (OSError, InvalidMeasurement):
+        except (OSError, MeasurementError):
             time.sleep(POLL_SECONDS)
         else:
             return
-    raise InvalidMeasurement(f"{name} does not answer POST /clients on port {port}: {_last_line(log)}")
+    raise MeasurementError(f"{name} does not answer POST /clients on port {port}: {_last_line(log)}")
 
 
 def _last_line(log: Path) -> str:

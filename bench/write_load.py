@@ -12,7 +12,7 @@ from bench.one_write import OneWrite
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.report import Goal, Report, Row
-from bench.rounds import InvalidMeasurement, alternate
+from bench.rounds import MeasurementError, alternate
 
 OURS = "Fidelog"
 PLAIN = "(a) plain CRUD"
@@ -57,7 +57,7 @@ class WriteLoad:
         return [" ".join(http_load.command("http://127.0.0.1:PORT", self.seconds, "RUN")), *SERVED]
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
-        """Measure and report. Raises InvalidMeasurement."""
+        """Measure and report. Raises MeasurementError."""
         tell("starting the servers")
         with _served(postgres) as urls:
             if http_load.available():
@@ -102,9 +102,9 @@ def _served(postgres: Postgres) -> Iterator[dict[str, str]]:
 
 
 def _stored(postgres: Postgres, contender: HttpLoad) -> str:
-    """What was answered is stored. Raises InvalidMeasurement when it is not."""
+    """What was answered is stored. Raises MeasurementError when it is not."""
     database, table = STORED[contender.name]
     rows = int(postgres.row(f"SELECT count(*) FROM {table}", database)[0])
     if rows < contender.answered:
-        raise InvalidMeasurement(f"{contender.name} answered {contender.answered} writes and stored {rows}")
+        raise MeasurementError(f"{contender.name} answered {contender.answered} writes and stored {rows}")
     return f"{contender.name}: {contender.answered:,} writes answered, {rows:,} rows in {table}"

@@ -223,9 +223,7 @@ def _complete(task: Task | None, command: CompleteTask) -> Events | Refusal | Re
 
 
 def _completed(task: Task, attempt: int, command: CompleteTask) -> TaskCompleted:
-    return TaskCompleted(
-        task.task_id, task.client_id, task.agent_name, attempt, command.claim_token, command.result
-    )
+    return TaskCompleted(task.task_id, task.client_id, task.agent_name, attempt, command.claim_token, command.result)
 
 
 def evolve(state: Task | None, recorded: Recorded[TaskEvent]) -> Task:

@@ -67,6 +67,4 @@ def int8_array(values: Sequence[int | None]) -> bytes:
 
 def timestamptz_array(values: Sequence[datetime | None]) -> bytes:
     """An array of instants."""
-    return _array(
-        "timestamptz", len(values), [_NULL if v is None else _INT8 + timestamptz(v) for v in values]
-    )
+    return _array("timestamptz", len(values), [_NULL if v is None else _INT8 + timestamptz(v) for v in values])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+
 class StoreError(Exception):
     """Base of everything the store raises on purpose."""
 

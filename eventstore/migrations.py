@@ -47,12 +47,11 @@ class State:
 
 def migrations(packages: Sequence[str]) -> list[Migration]:
     """The migrations of `packages`, package by package, in order of their names."""
-    found = []
-    for package in packages:
-        folder = resources.files(package).joinpath("sql", "migrations")
-        for path in sorted(folder.iterdir(), key=lambda p: p.name):
-            found.append(Migration(f"{package}/{path.name}", path.read_text(encoding="utf-8")))
-    return found
+    return [
+        Migration(f"{package}/{path.name}", path.read_text(encoding="utf-8"))
+        for package in packages
+        for path in sorted(resources.files(package).joinpath("sql", "migrations").iterdir(), key=lambda p: p.name)
+    ]
 
 
 async def state(connection: psycopg.AsyncConnection[Any], known: Sequence[Migration]) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
@@ -22,10 +23,9 @@ async def create_database(superuser_url: str, name: str) -> None:
         cursor = await connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
         if await cursor.fetchone() is None:
             query = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
-            try:
+            # Another process may make it at the same moment.
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 await connection.execute(query)
-            except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                pass  # another process made it at the same moment
 
 
 async def prepare(url: str) -> None:
@@ -64,7 +64,9 @@ async def check_server(connection: psycopg.AsyncConnection[Any]) -> None:
         raise MigrationError(
             f"the server is PostgreSQL {connection.info.server_version // 10000}; Fidelog needs 15 or newer"
         )
-    cursor = await connection.execute("SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()")
+    cursor = await connection.execute(
+        "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
+    )
     row = await cursor.fetchone()
     if row is None or row[0] != "UTF8":
         raise MigrationError("the database's encoding is not UTF8; create it with ENCODING 'UTF8' TEMPLATE template0")

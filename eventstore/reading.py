@@ -97,7 +97,9 @@ class Log:
         """Events of one stream with versions above `after`, in order."""
         return await self._events(tenant_id, READ_STREAM, (tenant_id, stream, after, limit))
 
-    async def stream_backward(self, tenant_id: str, stream: str, *, below: int, limit: int = 500) -> list[RecordedEvent]:
+    async def stream_backward(
+        self, tenant_id: str, stream: str, *, below: int, limit: int = 500
+    ) -> list[RecordedEvent]:
         """Events of one stream with versions below `below`, newest first."""
         return await self._events(tenant_id, READ_STREAM_BACKWARD, (tenant_id, stream, below, limit))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 from eventstore.records import RecordedEvent
 
@@ -15,6 +15,10 @@ class Decoder(Protocol):
     def decode(self, type_name: str, schema_version: int, data: bytes) -> Any: ...
 
 
+@overload
+def utc(value: datetime) -> datetime: ...
+@overload
+def utc(value: None) -> None: ...
 def utc(value: datetime | None) -> datetime | None:
     """The instant with UTC as its zone."""
     return None if value is None else value.astimezone(UTC)

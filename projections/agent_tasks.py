@@ -77,8 +77,8 @@ def _state(columns: Sequence[Any]) -> task.Task:
         priority,
         attempt,
         orjson.loads(payload),
-        utc(created_at),  # type: ignore[arg-type]  # not null in the table
-        utc(updated_at),  # type: ignore[arg-type]  # not null in the table
+        utc(created_at),
+        utc(updated_at),
         created_position,
         _sealed(result),
         _sealed(error),

@@ -26,7 +26,8 @@ class ClientProfiles:
         client_id, full_name, risk_profile, created_at, updated_at, version, position, fold_version = row
         if fold_version != client.FOLD.version:
             raise FoldMismatch(f"client_profiles {client_id}: written by fold {fold_version}")
-        state = client.Client(client_id, orjson.loads(full_name), risk_profile, utc(created_at), utc(updated_at))
+        sealed = orjson.loads(full_name)
+        state = client.Client(client_id, sealed, risk_profile, utc(created_at), utc(updated_at))
         return client.stream(client_id), Folded(state, version, position, stored=True)
 
     def columns(self, tenant_id: str, rows: Sequence[tuple[str, Folded]]) -> Sequence[bytes | None]:

@@ -50,7 +50,9 @@ class Codec:
 
     def encode(self, event: Any) -> Encoded:
         kind = type(event).__name__
-        return Encoded(kind, SCHEMA_VERSION[kind], orjson.dumps(vars(event), option=orjson.OPT_SORT_KEYS), event.subjects)
+        return Encoded(
+            kind, SCHEMA_VERSION[kind], orjson.dumps(vars(event), option=orjson.OPT_SORT_KEYS), event.subjects
+        )
 
     def decode(self, type_name: str, schema_version: int, data: bytes) -> Any:
         """The event as today's type. Raises UnknownEvent."""

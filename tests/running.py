@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import uvicorn
 
 from api.app import Fidelog
 from api.backend import Backend
-from api.serve import server_config
+from api.serve import bind, server_config
 from api.settings import Settings
 from eventstore.writer.writer import Limits
 
@@ -26,7 +25,7 @@ class RunningApi:
 
     def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
         self.backend = Backend(settings, limits)
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = bind(settings)
         self._server = uvicorn.Server(server_config(Fidelog(self.backend)))
         self._ready = threading.Event()
         self._failure: BaseException | None = None

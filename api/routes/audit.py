@@ -42,17 +42,17 @@ class AuditRoutes:
     def operations(self) -> list[Operation]:
         return [
             Operation(
-                "GET", "/audit/events", "List events in order", self.list,
+                "GET", "/audit/events", "List events in order", self.get_events,
                 answer=EventsOut, query=EventsQuery, headers=ListHeaders, tag="Audit",
                 description="Pages by cursor; the cost of a page does not depend on how long the log is.",
             ),
             Operation(
-                "GET", "/audit/events/{position}", "Read one event", self.get,
+                "GET", "/audit/events/{position}", "Read one event", self.get_event,
                 answer=EventOut, headers=ListHeaders, tag="Audit", problems=("event-not-found",),
             ),
         ]  # fmt: skip
 
-    async def list(self, call: Call) -> Answer:
+    async def get_events(self, call: Call) -> Answer:
         query: EventsQuery = call.query(EventsQuery)
         after = _read_cursor(query.cursor, query.order)
         events = await self._page(query, after)
@@ -62,7 +62,7 @@ class AuditRoutes:
         headers = []
         if cursor is not None:
             stream = f"stream={query.stream}&" if query.stream else ""
-            link = f"</audit/events?{stream}order={query.order}&limit={query.limit}&cursor={cursor}>; rel=\"next\""
+            link = f'</audit/events?{stream}order={query.order}&limit={query.limit}&cursor={cursor}>; rel="next"'
             headers.append((b"link", link.encode("ascii", "backslashreplace")))
         return Answer(200, orjson.dumps(content), headers)
 
@@ -79,7 +79,7 @@ class AuditRoutes:
             return await log.stream_backward(tenant_id, query.stream, below=below, limit=limit)
         return await log.backward(tenant_id, below=below, limit=limit)
 
-    async def get(self, call: Call) -> Answer:
+    async def get_event(self, call: Call) -> Answer:
         text = call.scope["path_params"]["position"]
         if not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) or int(text) > MAX_POSITION:
             raise invalid({"parameter": "position", "message": "must be a positive integer"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -72,10 +73,8 @@ def _make_first(folder: Path) -> None:
             file.write(os.urandom(KEY_BYTES).hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):  # another process was first; its key is read
             os.link(draft, folder / "epoch-1")
-        except FileExistsError:
-            pass  # another process was first; its key is read
     finally:
         draft.unlink()
     _fsync_folder(folder)

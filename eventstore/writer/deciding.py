@@ -212,5 +212,3 @@ def rows_by_category(changed: Mapping[str, Folded]) -> dict[str, list[tuple[str,
     for stream, folded in changed.items():
         rows.setdefault(category(stream), []).append((stream, folded))
     return rows
-
-

@@ -97,6 +97,8 @@ class Writer:
         self._queues: dict[str, _Queue] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._lanes: list[asyncio.Task[None]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closing = False
 
     def start(self) -> None:
@@ -120,6 +122,7 @@ class Writer:
         queue.size += envelope.size
         if not queue.scheduled:
             queue.scheduled = True
+            self._idle.clear()
             self._ready.put_nowait(envelope.tenant_id)
         return await waiting.answer
 
@@ -133,8 +136,7 @@ class Writer:
         self._closing = True
         try:
             async with asyncio.timeout(timeout):
-                while any(queue.scheduled for queue in self._queues.values()):
-                    await asyncio.sleep(0.01)
+                await self._idle.wait()
         except TimeoutError:
             log.warning("%d commands were still queued at the end of the drain", self.depth)
         for lane in self._lanes:
@@ -156,6 +158,8 @@ class Writer:
                     self._ready.put_nowait(tenant_id)  # at the end of the line: round robin
                 else:
                     queue.scheduled = False
+                    if not any(other.scheduled for other in self._queues.values()):
+                        self._idle.set()
         finally:
             await lane.disconnect()
 

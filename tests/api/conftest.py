@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -76,12 +77,17 @@ class Caller:
             if cursor is None:
                 return found
 
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Nothing is stored meanwhile."""
+        before = self.head()
+        yield
+        assert self.head() == before, "a refused request appended an event"
+
     def refused(self, slug: str, method: str, path: str, **request: Any) -> dict[str, Any]:
         """The problem a request is refused with; nothing is stored."""
-        before = self.head()
-        content = problem(self.http.request(method, path, **request), slug)
-        assert self.head() == before, "a refused request appended an event"
-        return content
+        with self.unchanged():
+            return problem(self.http.request(method, path, **request), slug)
 
     def client(self) -> str:
         """A new client's id."""
@@ -120,12 +126,12 @@ def fresh_agent() -> str:
     return f"agent_{next(_numbers)}"
 
 
-def client_body(client_id: str, **fields: Any) -> dict[str, Any]:
+def client_body(client_id: str, /, **fields: Any) -> dict[str, Any]:
     """A valid body of POST /clients, with `fields` in place of its own."""
     return {"client_id": client_id, "full_name": FULL_NAME, "risk_profile": "moderate", **fields}
 
 
-def task_body(client_id: str, agent_name: str, **fields: Any) -> dict[str, Any]:
+def task_body(client_id: str, agent_name: str, /, **fields: Any) -> dict[str, Any]:
     """A valid body of POST /tasks, with `fields` in place of its own."""
     task_id = str(uuid.uuid4())
     return {"task_id": task_id, "client_id": client_id, "agent_name": agent_name, "payload": {"ask": 1}, **fields}

@@ -62,7 +62,9 @@ def test_malformed_uuids_are_refused(caller: Caller, text: str) -> None:
     assert places(caller.refused("invalid-request", "POST", path, json=result)) == {"/claim_token"}
 
 
-@pytest.mark.parametrize("segment", ["x", "%7B550e8400-e29b-41d4-a716-446655440000%7D", "550e8400e29b41d4a716446655440000"])
+@pytest.mark.parametrize(
+    "segment", ["x", "%7B550e8400-e29b-41d4-a716-446655440000%7D", "550e8400e29b41d4a716446655440000"]
+)
 def test_a_path_that_can_be_no_task_id_is_refused(caller: Caller, segment: str) -> None:
     """Reads and results refuse a malformed task id as 422 that names the parameter."""
     assert places(caller.refused("invalid-request", "GET", f"/tasks/{segment}")) == {"task_id"}

@@ -97,9 +97,7 @@ def test_a_terminated_session_is_replaced(pg: Cluster, database: Database) -> No
 
 def test_a_lock_held_too_long_is_waited_for_again(pg: Cluster, database: Database) -> None:
     """55P03 retries the whole batch."""
-    impatient = Database(
-        database.kind, database.urls, database.fallback, database.data_dir, {"lock_timeout": "100ms"}
-    )
+    impatient = Database(database.kind, database.urls, database.fallback, database.data_dir, {"lock_timeout": "100ms"})
 
     async def check() -> None:
         vault = await vault_of(pg, database)
@@ -108,7 +106,9 @@ def test_a_lock_held_too_long_is_waited_for_again(pg: Cluster, database: Databas
             pending = asyncio.ensure_future(writer.submit(envelope(vault)))
             seen: set[int] = set()
             while len(seen) < 2:  # a second session waits: the first gave up
-                seen |= {pid for (pid,) in rows(database, "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")}
+                seen |= {
+                    pid for (pid,) in rows(database, "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                }
                 await asyncio.sleep(0.01)
             await lock.close()
             assert isinstance(await pending, Receipt)
@@ -156,9 +156,9 @@ def test_a_rule_or_trigger_that_swallows_rows_fails_the_command(pg: Cluster, dat
                 await writer.submit(envelope(vault))
 
     asyncio.run(check())
-    assert rows(database, "SELECT (SELECT count(*) FROM fidelog.events), (SELECT count(*) FROM fidelog.client_keys)") == [
-        (0, 0)
-    ]
+    assert rows(
+        database, "SELECT (SELECT count(*) FROM fidelog.events), (SELECT count(*) FROM fidelog.client_keys)"
+    ) == [(0, 0)]
 
 
 def test_a_clock_set_back_stops_writes(pg: Cluster, database: Database) -> None:
@@ -186,12 +186,11 @@ def test_a_clock_set_back_stops_writes(pg: Cluster, database: Database) -> None:
 
 
 def _start(pg: Cluster, database: Database, name: str, *arguments: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "tests.eventstore.writer.writing_process", str(pg.state_dir), database.url("writer"),
          database.url("reader"), name, *arguments],
         cwd=PROJECT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    return process
 
 
 def test_two_processes_and_100_writers_leave_no_gap(pg: Cluster, database: Database) -> None:
@@ -251,7 +250,9 @@ def test_the_connection_is_left_clean_after_a_refused_batch(pg: Cluster, databas
             await writer.submit(envelope(vault, "c", key="k"))
             await writer.submit(envelope(vault, "c", key="k"))  # a repeat appends nothing
             connection = await psycopg.AsyncConnection.connect(database.url("superuser"))
-            await connection.execute("SELECT 1 FROM fidelog.logs WHERE tenant_id = %s FOR NO KEY UPDATE NOWAIT", (TENANT,))
+            await connection.execute(
+                "SELECT 1 FROM fidelog.logs WHERE tenant_id = %s FOR NO KEY UPDATE NOWAIT", (TENANT,)
+            )
             await connection.close()
 
     asyncio.run(check())
