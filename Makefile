@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test demo check bench-quick clean
+.PHONY: help run test demo check bench-quick schema clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ check: $(VENV)/.tested ## formatting, lint, types, import directions
 
 bench-quick: $(VENV)/.tested ## S1 and S2 against their peers, as ratios in one run (2 to 3 minutes)
 	$(BIN)/python -m bench.quick
+
+schema: $(VENV)/.tested ## write docs/schema.sql from the migrations
+	$(BIN)/python -m tests.write_schema
 
 clean: ## remove the virtual environment and caches (data and state folders stay)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

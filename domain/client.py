@@ -49,6 +49,8 @@ class ClientOnboarded:
     def subjects(self) -> tuple[str, ...]:
         return (self.client_id,)
 
+    acts_on = None
+
 
 @dataclass(frozen=True)
 class ClientProfileUpdated(ClientOnboarded):

@@ -89,6 +89,11 @@ class TaskEvent:
     def subjects(self) -> tuple[str, ...]:
         return (self.client_id,)
 
+    @property
+    def acts_on(self) -> str | None:
+        """The id of the event this one acts on, where it names one."""
+        return None
+
 
 @dataclass(frozen=True)
 class TaskCreated(TaskEvent):
@@ -108,6 +113,10 @@ class TaskCompleted(TaskEvent):
     claim_token: str | None
     """As the caller gave it: None when the task was claimed and completed at once."""
     result: Sealed
+
+    @property
+    def acts_on(self) -> str | None:
+        return self.claim_token
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,14 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What a codec makes of a domain event: the type's name and version, the stored text, whom it is about."""
+    """What a codec makes of a domain event: the type's name and version, the stored text, whom it is about, and the
+    id of the event it acts on, if it names one."""
 
     type: str
     schema_version: int
     data: bytes
     subjects: tuple[str, ...]
+    causation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

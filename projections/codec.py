@@ -50,9 +50,8 @@ class Codec:
 
     def encode(self, event: Any) -> Encoded:
         kind = type(event).__name__
-        return Encoded(
-            kind, SCHEMA_VERSION[kind], orjson.dumps(vars(event), option=orjson.OPT_SORT_KEYS), event.subjects
-        )
+        data = orjson.dumps(vars(event), option=orjson.OPT_SORT_KEYS)
+        return Encoded(kind, SCHEMA_VERSION[kind], data, event.subjects, event.acts_on)
 
     def decode(self, type_name: str, schema_version: int, data: bytes) -> Any:
         """The event as today's type. Raises UnknownEvent."""

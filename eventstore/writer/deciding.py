@@ -188,7 +188,7 @@ class BatchDecision:
             on_behalf_of=envelope.on_behalf_of,
             command_id=envelope.command_id,
             correlation_id=envelope.correlation_id,
-            causation_id=envelope.causation_id,
+            causation_id=encoded.causation_id or envelope.causation_id,
             idempotency_key=None,
             request_hash=None,
             effective_at=None,

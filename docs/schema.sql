@@ -1,0 +1,361 @@
+CREATE SCHEMA fidelog;
+
+ALTER SCHEMA fidelog OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.events_follow() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    batch record;
+    head  record;
+BEGIN
+    FOR batch IN
+        SELECT tenant_id, min(position) AS first, max(position) AS last, count(*) AS number,
+               min(recorded_at) AS earliest, max(recorded_at) AS latest
+        FROM appended GROUP BY tenant_id
+    LOOP
+        SELECT position, recorded_at INTO head FROM fidelog.events
+        WHERE tenant_id = batch.tenant_id AND position < batch.first ORDER BY position DESC LIMIT 1;
+        IF batch.first <> coalesce(head.position, 0) + 1 OR batch.last - batch.first + 1 <> batch.number THEN
+            RAISE EXCEPTION 'positions % to % (% events) do not follow position %',
+                batch.first, batch.last, batch.number, coalesce(head.position, 0) USING ERRCODE = 'FL002';
+        END IF;
+        IF batch.earliest < head.recorded_at THEN
+            RAISE EXCEPTION 'recorded_at would go back at position %', batch.first USING ERRCODE = 'FL002';
+        END IF;
+        IF batch.earliest <> batch.latest AND EXISTS (
+            SELECT 1 FROM (
+                SELECT recorded_at < lag(recorded_at) OVER (ORDER BY position) AS goes_back
+                FROM appended WHERE tenant_id = batch.tenant_id) AS steps
+            WHERE goes_back)
+        THEN
+            RAISE EXCEPTION 'recorded_at would go back after position %', batch.first USING ERRCODE = 'FL002';
+        END IF;
+    END LOOP;
+    IF EXISTS (
+        SELECT 1 FROM (
+            SELECT tenant_id, stream, min(version) AS first, max(version) AS last, count(*) AS number
+            FROM appended GROUP BY tenant_id, stream) AS streams
+        WHERE last - first + 1 <> number
+           OR first > 1 AND NOT EXISTS (
+                SELECT 1 FROM fidelog.events AS e
+                WHERE e.tenant_id = streams.tenant_id AND e.stream = streams.stream AND e.version = streams.first - 1))
+    THEN
+        RAISE EXCEPTION 'a stream would have a gap in its versions' USING ERRCODE = 'FL002';
+    END IF;
+    RETURN NULL;
+END $$;
+
+ALTER FUNCTION fidelog.events_follow() OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.expect_rows(what text, written bigint, sent bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF written IS DISTINCT FROM sent THEN
+        RAISE EXCEPTION '%: % of % rows were written', what, written, sent USING ERRCODE = 'FL005';
+    END IF;
+    RETURN true;
+END $$;
+
+ALTER FUNCTION fidelog.expect_rows(what text, written bigint, sent bigint) OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.refuse_bare_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% on %.% is refused: a row changes only with the event that changes it',
+        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'FL004', HINT = 'Send the change to the API; a worker calls POST /tasks/{task_id}/result.';
+END $$;
+
+ALTER FUNCTION fidelog.refuse_bare_change() OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% on %.% is refused: this table is append-only', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'FL001', HINT = 'Corrections are new events; nothing recorded is changed or removed.';
+END $$;
+
+ALTER FUNCTION fidelog.refuse_change() OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.refuse_empty_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM changed) THEN
+        RAISE EXCEPTION '% on %.% is refused: a row changes only with the event that changes it',
+            TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+            USING ERRCODE = 'FL004', HINT = 'Send the change to the API; a worker calls POST /tasks/{task_id}/result.';
+    END IF;
+    RETURN NULL;
+END $$;
+
+ALTER FUNCTION fidelog.refuse_empty_change() OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.agent_tasks (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    task_id uuid NOT NULL,
+    client_id text NOT NULL COLLATE pg_catalog."C",
+    agent_name text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL COLLATE pg_catalog."C",
+    priority smallint NOT NULL,
+    attempt integer NOT NULL,
+    payload json NOT NULL,
+    result json,
+    error json,
+    claimed_by text COLLATE pg_catalog."C",
+    claim_token uuid,
+    lease_expires_at timestamp with time zone,
+    completed_version bigint,
+    completed_token uuid,
+    created_position bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    version bigint NOT NULL,
+    "position" bigint NOT NULL,
+    fold_version smallint NOT NULL
+);
+
+ALTER TABLE fidelog.agent_tasks OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.client_keys (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    key_id uuid NOT NULL,
+    epoch integer NOT NULL,
+    wrapped bytea,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT client_keys_epoch_check CHECK ((epoch >= 1))
+);
+
+ALTER TABLE fidelog.client_keys OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.client_profiles (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    client_id text NOT NULL COLLATE pg_catalog."C",
+    full_name json NOT NULL,
+    risk_profile text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    version bigint NOT NULL,
+    "position" bigint NOT NULL,
+    fold_version smallint NOT NULL
+);
+
+ALTER TABLE fidelog.client_profiles OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.events (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    "position" bigint NOT NULL,
+    format smallint NOT NULL,
+    stream text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    event_id uuid NOT NULL,
+    type text NOT NULL COLLATE pg_catalog."C",
+    schema_version smallint NOT NULL,
+    data json NOT NULL,
+    subjects text[] NOT NULL COLLATE pg_catalog."C",
+    actor text NOT NULL COLLATE pg_catalog."C",
+    on_behalf_of text COLLATE pg_catalog."C",
+    command_id uuid NOT NULL,
+    correlation_id text NOT NULL COLLATE pg_catalog."C",
+    causation_id uuid,
+    idempotency_key bytea,
+    request_hash bytea,
+    effective_at timestamp with time zone,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT events_format_check CHECK ((format = 1)),
+    CONSTRAINT events_position_check CHECK (("position" >= 1)),
+    CONSTRAINT events_schema_version_check CHECK ((schema_version >= 1)),
+    CONSTRAINT events_version_check CHECK ((version >= 1))
+);
+
+ALTER TABLE fidelog.events OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.logs (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    lock_grant boolean,
+    CONSTRAINT logs_tenant_id_check CHECK ((tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'::text))
+);
+
+ALTER TABLE fidelog.logs OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.migrations (
+    name text NOT NULL COLLATE pg_catalog."C",
+    sha256 text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE fidelog.migrations OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.tail_checkpoints (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL COLLATE pg_catalog."C",
+    "position" bigint NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT tail_checkpoints_position_check CHECK (("position" >= 0))
+);
+
+ALTER TABLE fidelog.tail_checkpoints OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.tenant_keys (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    epoch integer NOT NULL,
+    wrapped bytea NOT NULL,
+    CONSTRAINT tenant_keys_epoch_check CHECK ((epoch >= 1))
+);
+
+ALTER TABLE fidelog.tenant_keys OWNER TO fidelog_owner;
+
+ALTER TABLE ONLY fidelog.agent_tasks
+    ADD CONSTRAINT agent_tasks_pkey PRIMARY KEY (tenant_id, task_id);
+
+ALTER TABLE ONLY fidelog.client_keys
+    ADD CONSTRAINT client_keys_key_id UNIQUE (tenant_id, key_id);
+
+ALTER TABLE ONLY fidelog.client_keys
+    ADD CONSTRAINT client_keys_pkey PRIMARY KEY (tenant_id, subject);
+
+ALTER TABLE ONLY fidelog.client_profiles
+    ADD CONSTRAINT client_profiles_pkey PRIMARY KEY (tenant_id, client_id);
+
+ALTER TABLE ONLY fidelog.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (tenant_id, "position");
+
+ALTER TABLE ONLY fidelog.events
+    ADD CONSTRAINT events_stream_version UNIQUE (tenant_id, stream, version);
+
+ALTER TABLE ONLY fidelog.logs
+    ADD CONSTRAINT logs_pkey PRIMARY KEY (tenant_id);
+
+ALTER TABLE ONLY fidelog.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY fidelog.tail_checkpoints
+    ADD CONSTRAINT tail_checkpoints_pkey PRIMARY KEY (tenant_id, name);
+
+ALTER TABLE ONLY fidelog.tenant_keys
+    ADD CONSTRAINT tenant_keys_pkey PRIMARY KEY (tenant_id);
+
+CREATE INDEX agent_tasks_pending ON fidelog.agent_tasks USING btree (tenant_id, agent_name, priority, created_position) WHERE (status = 'pending'::text);
+
+CREATE UNIQUE INDEX events_idempotency_key ON fidelog.events USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+
+CREATE TRIGGER agent_tasks_bare_change BEFORE UPDATE ON fidelog.agent_tasks FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.tenant_id = old.tenant_id) AND (new.task_id = old.task_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
+
+ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_bare_change;
+
+CREATE TRIGGER agent_tasks_empty_change AFTER UPDATE ON fidelog.agent_tasks REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_empty_change();
+
+ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_empty_change;
+
+CREATE TRIGGER client_profiles_bare_change BEFORE UPDATE ON fidelog.client_profiles FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.tenant_id = old.tenant_id) AND (new.client_id = old.client_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
+
+ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_bare_change;
+
+CREATE TRIGGER client_profiles_empty_change AFTER UPDATE ON fidelog.client_profiles REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_empty_change();
+
+ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_empty_change;
+
+CREATE TRIGGER events_follow AFTER INSERT ON fidelog.events REFERENCING NEW TABLE AS appended FOR EACH STATEMENT EXECUTE FUNCTION fidelog.events_follow();
+
+ALTER TABLE fidelog.events ENABLE ALWAYS TRIGGER events_follow;
+
+CREATE TRIGGER events_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.events FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.events ENABLE ALWAYS TRIGGER events_never_change;
+
+CREATE TRIGGER logs_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.logs FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.logs ENABLE ALWAYS TRIGGER logs_never_change;
+
+ALTER TABLE fidelog.agent_tasks ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY all_tenants ON fidelog.agent_tasks FOR SELECT TO fidelog_auditor USING (true);
+
+CREATE POLICY all_tenants ON fidelog.client_profiles FOR SELECT TO fidelog_auditor USING (true);
+
+CREATE POLICY all_tenants ON fidelog.events FOR SELECT TO fidelog_auditor USING (true);
+
+CREATE POLICY all_tenants ON fidelog.logs FOR SELECT TO fidelog_auditor USING (true);
+
+CREATE POLICY all_tenants ON fidelog.tail_checkpoints FOR SELECT TO fidelog_auditor USING (true);
+
+ALTER TABLE fidelog.client_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fidelog.client_profiles ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fidelog.events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fidelog.logs ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY own_tenant ON fidelog.agent_tasks TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.client_keys TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.client_profiles TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.events TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.logs TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.tail_checkpoints TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.tenant_keys TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+ALTER TABLE fidelog.tail_checkpoints ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fidelog.tenant_keys ENABLE ROW LEVEL SECURITY;
+
+GRANT USAGE ON SCHEMA fidelog TO fidelog_writer;
+GRANT USAGE ON SCHEMA fidelog TO fidelog_reader;
+GRANT USAGE ON SCHEMA fidelog TO fidelog_keeper;
+GRANT USAGE ON SCHEMA fidelog TO fidelog_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.agent_tasks TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_auditor;
+
+GRANT SELECT,INSERT ON TABLE fidelog.client_keys TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_keeper;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.client_profiles TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_auditor;
+
+GRANT SELECT,INSERT ON TABLE fidelog.events TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.events TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.events TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.events TO fidelog_auditor;
+
+GRANT SELECT ON TABLE fidelog.logs TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.logs TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.logs TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.logs TO fidelog_auditor;
+
+GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_writer;
+
+GRANT SELECT ON TABLE fidelog.migrations TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.migrations TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.migrations TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.migrations TO fidelog_auditor;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.tail_checkpoints TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.tail_checkpoints TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.tail_checkpoints TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.tail_checkpoints TO fidelog_auditor;
+
+GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_reader;
