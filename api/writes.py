@@ -14,6 +14,7 @@ from api.call import Call
 from api.problems import Problem
 from eventstore.records import Command, Envelope, ExpectedVersion, Receipt, RecordedEvent, Repeated, Sealing
 from eventstore.vault.keys import DataKey
+from eventstore.vault.vault import REQUEST
 
 Build = Callable[[DataKey], Command]
 """A command with its personal values sealed under the key."""
@@ -74,14 +75,14 @@ class Writes:
         if isinstance(about, About):
 
             def bind(data_key: DataKey) -> tuple[Command, bytes]:
-                return about.build(data_key), data_key.hash(request)
+                return about.build(data_key), data_key.hash(REQUEST, request)
 
             data_key = backend.vault.key_for_sealing(tenant_id, about.subject)
             envelope.command, envelope.request_hash = bind(data_key)
             envelope.sealing = Sealing(about.subject, data_key, bind)
         else:
             envelope.command = about
-            envelope.request_hash = backend.vault.tenant_hash(tenant_id, request)
+            envelope.request_hash = backend.vault.request_hash(tenant_id, request)
         return envelope
 
 

@@ -31,6 +31,24 @@ def uuid7s(milliseconds: int, start: int, number: int, entropy: Entropy = os.ura
     return ids
 
 
+class Randomness:
+    """Random bytes from the operating system, drawn many at a time: a system call each would cost more than their use."""
+
+    def __init__(self, entropy: Entropy = os.urandom, at_once: int = 4096) -> None:
+        self._entropy = entropy
+        self._at_once = at_once
+        self._pool = b""
+        self._used = 0
+
+    def __call__(self, number: int) -> bytes:
+        end = self._used + number
+        if end > len(self._pool):
+            self._pool, self._used, end = self._entropy(max(self._at_once, number)), 0, number
+        taken = self._pool[self._used : end]
+        self._used = end
+        return taken
+
+
 class RandomIds:
     """Version 4 ids, their randomness drawn for many at a time (a system call each would cost more than the id)."""
 

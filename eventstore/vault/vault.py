@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import base64
-import hmac
-import os
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
-from eventstore.ids import RandomIds
-from eventstore.vault.keys import KEY_BYTES, NONCE_BYTES, DataKey, KeyUnavailable, MasterKeys
+from eventstore.ids import RandomIds, Randomness
+from eventstore.vault.keys import (
+    DATA_KEY_BYTES,
+    KEY_BYTES,
+    NONCE_BYTES,
+    DataKey,
+    KeyUnavailable,
+    MasterKeys,
+    keyed_hash,
+)
 
 Sealed = dict[str, str]
 """A sealed value as it stands in events and read models: {"fingerprint", "key", "sealed"}."""
 
 CACHED_KEYS = 20_000
+
+IDEMPOTENCY, REQUEST, FINGERPRINT = b"idempotency key", b"request hash", b"fingerprint"
+"""The purposes of keyed hashes: one key never hashes for two of them alike."""
+
+random_bytes = Randomness()
 
 
 class KeyRow(NamedTuple):
@@ -44,8 +55,8 @@ class Vault:
         """
         key = self._cache.get((tenant_id, subject))
         if key is None:
-            key_id, secret = self._ids(), os.urandom(KEY_BYTES)
-            wrapped = self._masters.wrap(secret, _name(tenant_id, subject, key_id))
+            key_id, secret = self._ids(), random_bytes(DATA_KEY_BYTES)
+            wrapped = self._masters.wrap(secret, _name(tenant_id, subject, key_id), random_bytes(NONCE_BYTES))
             key = DataKey(key_id, secret, self._masters.current, wrapped)
             self._remember(tenant_id, subject, key)
         return key
@@ -71,30 +82,31 @@ class Vault:
 
     def new_tenant_key(self, tenant_id: str) -> tuple[int, bytes]:
         """A tenant's key of keyed hashes, to be stored: (epoch, wrapped)."""
-        return self._masters.current, self._masters.wrap(os.urandom(KEY_BYTES), _name(tenant_id, "", "hashes"))
+        name = _name(tenant_id, "", "hashes")
+        return self._masters.current, self._masters.wrap(random_bytes(KEY_BYTES), name, random_bytes(NONCE_BYTES))
 
     def open_tenant(self, tenant_id: str, epoch: int, wrapped: bytes) -> None:
         """Take the tenant's key into use. Raises KeyUnavailable."""
         self._tenants[tenant_id] = self._masters.unwrap(wrapped, epoch, _name(tenant_id, "", "hashes"))
 
     def idempotency_key(self, tenant_id: str, principal: str, kind: str, key: str) -> bytes:
-        """How a command is recognised: HMAC(tenant key, principal ‖ kind ‖ key), kind caller, internal or import."""
-        return self.tenant_hash(tenant_id, f"{principal}\n{kind}\n{key}".encode())
+        """How a command is recognised: a keyed hash of principal, kind (caller, internal or import) and key."""
+        return keyed_hash(self._tenants[tenant_id], IDEMPOTENCY, f"{principal}\n{kind}\n{key}".encode())
 
-    def tenant_hash(self, tenant_id: str, message: bytes) -> bytes:
-        """HMAC-SHA-256 under the tenant's key: 32 bytes."""
-        return hmac.digest(self._tenants[tenant_id], message, "sha256")
+    def request_hash(self, tenant_id: str, request: bytes) -> bytes:
+        """The keyed hash of a request that is about no one person."""
+        return keyed_hash(self._tenants[tenant_id], REQUEST, request)
 
 
 def seal(key: DataKey, tenant_id: str, field: str, value: bytes) -> Sealed:
     """`value` encrypted under `key`, bound to tenant, field and key, with a keyed fingerprint of its plaintext.
 
-    The fingerprint (16 bytes of HMAC, hex) lets the domain see "changed or not" without the plaintext.
+    The fingerprint (16 bytes of a keyed hash, hex) lets the domain see "changed or not" without the plaintext.
     """
-    nonce = os.urandom(NONCE_BYTES)
+    nonce = random_bytes(NONCE_BYTES)
     box = key.cipher.encrypt(nonce, value, _bound(tenant_id, field, key.key_id))
     return {
-        "fingerprint": key.hash(field.encode() + b"\n" + value)[:16].hex(),
+        "fingerprint": key.hash(FINGERPRINT, field.encode() + b"\n" + value)[:16].hex(),
         "key": key.key_id,
         "sealed": base64.b64encode(nonce + box).decode("ascii"),
     }

@@ -154,6 +154,12 @@ def test_a_hot_statement_touches_few_buffers_however_many_rows_there_are(
     assert touched <= BUFFERS, f"{package}/{wanted} touched {touched} buffers"
 
 
+def test_continuing_a_stream_touches_few_buffers(grown: psycopg.Connection[Any]) -> None:
+    """The guard on versions looks at the event before, through the index, by a plan it made on an empty table."""
+    arguments = WRITES["insert_events"][1].replace("client-x", "client-c7").replace("'{{1}}', '{{0000", "'{{2}}', '{{0000", 1)
+    assert _explain(grown, "insert_events", arguments, "default", 50_000) <= BUFFERS
+
+
 @pytest.mark.parametrize("tenant", ["default", "new"])
 def test_the_events_of_a_command_are_found_within_a_bound(
     session: tuple[psycopg.Connection[Any], Database], tenant: str

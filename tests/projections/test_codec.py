@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from eventstore.vault.keys import DataKey
-from eventstore.vault.vault import seal, unseal
+from eventstore.vault.vault import REQUEST, seal, unseal
 from projections.codec import EVENT_TYPES, SCHEMA_VERSION, SEALED_FIELDS, Codec, UnknownEvent
 from projections.queries import CONTEXTS
 
@@ -75,4 +75,4 @@ def test_sealing_follows_its_spec() -> None:
     for tenant, field in (("other", found["field"]), (found["tenant"], "task.payload")):
         with pytest.raises(Exception, match="does not open"):
             unseal(key, tenant, field, again)
-    assert key.hash(found["request"].encode()).hex() == found["request_hash"]
+    assert key.hash(REQUEST, found["request"].encode()).hex() == found["request_hash"]

@@ -20,7 +20,7 @@ from eventstore.ids import RandomIds
 from eventstore.pipeline import Pipeline
 from eventstore.records import Envelope, Sealing
 from eventstore.vault.keys import DataKey, MasterKeys
-from eventstore.vault.vault import Vault, seal
+from eventstore.vault.vault import REQUEST, Vault, seal
 from eventstore.writer.engine import Engine
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Limits, Writer
@@ -59,7 +59,7 @@ def envelope(
 
     def bind(data_key: DataKey) -> tuple[RecordClient, bytes]:
         sealed = seal(data_key, tenant_id, "client.full_name", name.encode())
-        return RecordClient(client_id, sealed, risk_profile), data_key.hash(request)
+        return RecordClient(client_id, sealed, risk_profile), data_key.hash(REQUEST, request)
 
     guess = vault.key_for_sealing(tenant_id, client_id)
     command, request_hash = bind(guess)
