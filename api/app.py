@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import __version__
+from api.answer import Answer
 from api.backend import Backend
-from api.lean import LeanRoute
-from api.models import ProblemOut
+from api.call import Call
+from api.lean import LeanRoute, Operation, instance
+from api.models import ProblemOut, StatusOut
 from api.problems import Problem
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
@@ -46,16 +49,17 @@ class Fidelog(FastAPI):
         for area in areas:
             for operation in area.operations():
                 self.router.routes.append(LeanRoute(operation))
-        self.add_route("/openapi.json", self._document, include_in_schema=False)
+        document = Operation(
+            "GET", "/openapi.json", "This document", self._document, answer=StatusOut, documented=False
+        )
+        self.router.routes.append(LeanRoute(document))
         self.router.default = _no_route
 
-    def build_middleware_stack(self) -> Any:
-        return self.router
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.router(scope, receive, send)
 
-    async def _document(self, request: Any) -> Any:
-        from starlette.responses import JSONResponse
-
-        return JSONResponse(self.openapi())
+    async def _document(self, call: Call) -> Answer:
+        return Answer(200, orjson.dumps(self.openapi()))
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 document."""
@@ -77,4 +81,4 @@ async def _no_route(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000})
         return
-    await Problem("not-found", "There is nothing at this path").answer(scope["path"]).send(send)
+    await Problem("not-found", "There is nothing at this path").answer(instance(scope)).send(send)

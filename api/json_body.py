@@ -8,42 +8,56 @@ from typing import Any
 
 import jiter
 
-from api.problems import Fault, Problem, invalid
+from api.problems import Fault, Problem
 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
 
-_PLACE = re.compile(r"^(?P<what>.*) at line (?P<line>\d+) column (?P<column>\d+)$", re.DOTALL)
+_PLACE = re.compile(r" at line (?P<line>\d+) column (?P<column>\d+)$")
+_DIGITS = re.compile(rb"\d{4300,}")
 
 
-def parse(body: bytes) -> Any:
-    """The body's value. Raises Problem: 400 malformed-json, or 422 for an integer that is out of range everywhere."""
+def parse(body: bytes) -> tuple[Any, list[Fault]]:
+    """The body's value, and faults that make it invalid wherever they stand. Raises Problem (400)."""
+    faults: list[Fault] = []
     try:
-        value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys")
+        value = _parsed(body)
     except ValueError as error:
-        raise _malformed(body, str(error)) from None
+        if not str(error).startswith("number out of range"):
+            raise _malformed(body, str(error)) from None
+        # An integer of thousands of digits is too large for any field. What else is at fault shows without it.
+        faults = [_fault(body, str(error), f"an integer must be within ±{MAX_INTEGER}")]
+        try:
+            value = _parsed(_DIGITS.sub(b"%d" % 10**17, body))
+        except ValueError as other:
+            raise _malformed(body, str(other)) from None
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise Problem("malformed-json", f"The body is nested deeper than {MAX_DEPTH} levels")
     if not _finite(value):
         raise Problem("malformed-json", "A number is too large for a double")
-    return value
+    return value, faults
+
+
+def _parsed(body: bytes) -> Any:
+    return jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys")
 
 
 def _malformed(body: bytes, message: str) -> Problem:
-    found = _PLACE.match(message)
-    if found is None:
-        return Problem("malformed-json")
-    what = found["what"]
+    what = message.rpartition(" at line ")[0]
     if what.startswith("Detected duplicate key"):
         what = "duplicate key"  # the library's message repeats the key
-    line, column = int(found["line"]), int(found["column"])
+    return Problem("malformed-json", errors=[_fault(body, message, what or "is not JSON")])
+
+
+def _fault(body: bytes, message: str, what: str) -> Fault:
+    """Where the library's message places the fault, as an offset into the body."""
+    found = _PLACE.search(message)
+    if found is None:
+        return {"offset": 0, "message": what}
     start = 0
-    for _ in range(line - 1):
+    for _ in range(int(found["line"]) - 1):
         start = body.find(b"\n", start) + 1
-    fault: Fault = {"offset": start + max(column - 1, 0), "message": what}
-    if what == "number out of range":
-        return invalid({**fault, "message": f"an integer must be within ±{MAX_INTEGER}"})
-    return Problem("malformed-json", errors=[fault])
+    return {"offset": start + max(int(found["column"]) - 1, 0), "message": what}
 
 
 def _depth(value: Any) -> int:

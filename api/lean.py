@@ -12,13 +12,15 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Body, Header, Path, Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
 from api.answer import Answer
-from api.call import Call, Disconnected, read
+from api.call import MAX_HEADER_BYTES, Call, Disconnected
+from api.headers import ReadHeaders, WriteHeaders
 from api.problems import PROBLEMS, Problem, type_uri
 from api.store_problems import problem_of
 from eventstore.errors import StoreError
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
-ALWAYS = ("foreign-origin", "invalid-request", "headers-too-large", "internal-error", "database-unavailable")
+ALWAYS = ("foreign-origin", "invalid-request", "headers-too-large", "internal-error")
 WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type")
 ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased", "overloaded")
 
@@ -54,14 +56,25 @@ class Operation:
     problems: tuple[str, ...] = ()
     tag: str = ""
     description: str = ""
-    public: bool = False
-    """Answered without identity checks and while the database is away (liveness)."""
+    authorise: Callable[[Call], Awaitable[None]] | None = None
+    """Raises Problem (403) before the request is checked further."""
+    free_json: str | None = None
+    """The body's member that may hold any JSON."""
+    other_status: int | None = None
+    """A further status with the same answer."""
+    documented: bool = True
+
+    @property
+    def guarded(self) -> bool:
+        """Whether If-Match has a meaning."""
+        return self.headers is WriteHeaders
 
     @property
     def all_problems(self) -> tuple[str, ...]:
         """Every problem this route can answer."""
         writes = ON_WRITES if self.body is not None else ()
-        return () if self.public else tuple(dict.fromkeys((*writes, *self.problems, *ALWAYS)))
+        database = ("database-unavailable",) if self.headers is not None else ()
+        return tuple(dict.fromkeys((*writes, *self.problems, *ALWAYS, *database)))
 
 
 class LeanRoute(APIRoute):
@@ -79,27 +92,41 @@ class LeanRoute(APIRoute):
             description=operation.description,
             tags=[operation.tag],
             responses=_responses(operation),
+            include_in_schema=operation.documented,
             operation_id=re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         )
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; whatever happens, with a problem or with what was asked for."""
-        operation, call = self.operation, None
+        operation, call = self.operation, Call(scope)
         try:
-            if scope["method"] != operation.method:
-                raise Problem("method-not-allowed", headers={"allow": operation.method})
-            call = await read(scope, receive, with_body=operation.body is not None)
-            if operation.query is None and scope["query_string"]:
-                call.query(NoQuery)
-            answer = await operation.handler(call)
+            answer = await self._answer(operation, call, receive)
         except Disconnected:
             return
         except Exception as error:
-            correlation_id = None if call is None else call.correlation_id
-            answer = _failure(error, operation).answer(scope["path"], correlation_id)
-        if call is not None and call.correlation_id is not None:
+            answer = _failure(error, operation).answer(instance(scope), call.correlation_id)
+        if call.correlation_id is not None:
             answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
         await answer.send(send)
+
+    async def _answer(self, operation: Operation, call: Call, receive: Any) -> Answer:
+        """The first fault in contract order wins: 405, 431, 413, 415, 400, 403, 422, then what the handler finds."""
+        if call.scope["method"] != operation.method:
+            raise Problem("method-not-allowed", headers={"allow": operation.method})
+        if sum(len(name) + len(value) for name, value in call.scope["headers"]) > MAX_HEADER_BYTES:
+            raise Problem("headers-too-large", limit=MAX_HEADER_BYTES)
+        if operation.body is not None:
+            await call.read_body(receive)
+        call.check_origin()
+        if operation.authorise is not None:
+            await operation.authorise(call)
+        call.check(operation.body, operation.query or NoQuery, operation.free_json, guarded=operation.guarded)
+        return await operation.handler(call)
+
+
+def instance(scope: Any) -> str:
+    """The request's path as a URI reference."""
+    return quote(scope["path"], safe="/:@!$&'()*+,;=~")
 
 
 def _failure(error: Exception, operation: Operation) -> Problem:
@@ -137,7 +164,9 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     for slug in operation.all_problems:
         by_status.setdefault(PROBLEMS[slug][0], []).append(slug)
     responses: dict[int | str, dict[str, Any]] = {status: _problem(slugs) for status, slugs in by_status.items()}
-    if operation.method == "GET" and operation.headers is not None:
+    if operation.other_status is not None:
+        responses[operation.other_status] = {"model": operation.answer, "description": operation.description}
+    if operation.headers is ReadHeaders:
         responses[304] = {"description": "Not modified since the version in If-None-Match"}
     return responses
 

@@ -58,7 +58,7 @@ class Writes:
         call.correlation_id = call.correlation_id or command_id
         kind = "internal" if key is None else "caller"
         # P5: method, path, principal and the body as parsed, keys sorted, no defaults added.
-        request = f"{call.method}\n{path}\n{call.actor}\n".encode() + orjson.dumps(
+        request = f"{call.scope['method']}\n{path}\n{call.actor}\n".encode() + orjson.dumps(
             call.body, option=orjson.OPT_SORT_KEYS
         )
         envelope = Envelope(

@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 
 from api.backend import Backend
-from api.call import LOCAL_ACTOR, Call
+from api.call import Call
 from api.settings import Settings
 from api.writes import About, Writes
 from bench.rounds import MeasurementError, Reading, reading
@@ -88,7 +88,8 @@ class EngineLoad:
                 return client.RecordClient(client_id, seal(key, tenant_id, FULL_NAME, full_name), risk_profile)
 
             key = b"w-%d" % number
-            call = Call(SCOPE, {b"idempotency-key": key}, LOCAL_ACTOR, None, body)
+            call = Call({**SCOPE, "headers": ((b"idempotency-key", key),)})
+            call.body, call.idempotency_key = body, key.decode()
             return writes.submit(call, "/clients", About(client_id, build))
 
         return submit

@@ -125,6 +125,8 @@ class Refused:
     """The domain said no; nothing was appended."""
 
     refusal: Any
+    absent: bool = False
+    """What the command is about does not exist: said before the caller is told of a version (404 before 412)."""
 
 
 @dataclass(frozen=True, slots=True)

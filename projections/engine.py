@@ -7,6 +7,7 @@ from typing import Any
 
 from domain import client, task
 from domain.decider import Fold, Repeat
+from domain.refusals import ClientNotFound, TaskNotFound
 from eventstore.records import Context, Decision, Refused, Repeated, Selected
 from eventstore.writer.engine import Engine
 from projections.agent_tasks import AgentTasks, PendingTasks
@@ -30,7 +31,7 @@ def decide(states: Mapping[str, Any], command: Any, selected: Selected, context:
         return decision
     if isinstance(decision, Repeat):
         return Repeated(decision.stream, decision.version)
-    return Refused(decision)
+    return Refused(decision, absent=isinstance(decision, ClientNotFound | TaskNotFound))
 
 
 def engine() -> Engine:

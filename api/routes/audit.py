@@ -7,7 +7,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.answer import Answer
 from api.backend import Backend
@@ -22,12 +22,19 @@ from eventstore.times import timestamp
 from projections.queries import Keys, open_data
 
 
+def _plain(value: object) -> object:
+    """An integer in a query string is written in digits, and in no other way Python would accept."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        raise ValueError("must be an integer")
+    return value
+
+
 class EventsQuery(BaseModel):
     """Which events, and how many at a time."""
 
     stream: Annotated[str | None, Field(default=None, min_length=3, max_length=200, pattern=r"^[a-z]+-[^\x00]+$")]
     order: Literal["asc", "desc"] = "asc"
-    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    limit: Annotated[int, BeforeValidator(_plain), Field(ge=1, le=500)] = 100
     cursor: Annotated[str | None, Field(default=None, description="`next_cursor` of the page before.")]
 
     model_config = ConfigDict(extra="forbid")
@@ -53,11 +60,11 @@ class AuditRoutes:
         ]  # fmt: skip
 
     async def get_events(self, call: Call) -> Answer:
-        query: EventsQuery = call.query(EventsQuery)
-        after = _read_cursor(query.cursor, query.order)
+        query: EventsQuery = call.query
+        after = _read_cursor(query)
         events = await self._page(query, after)
         page, rest = events[: query.limit], events[query.limit :]
-        cursor = _write_cursor(_place(page[-1], query), query.order) if rest else None
+        cursor = _write_cursor(_place(page[-1], query), query) if rest else None
         content = {"events": await self._contents(page), "next_cursor": cursor}
         headers = []
         if cursor is not None:
@@ -74,17 +81,15 @@ class AuditRoutes:
             if query.stream is not None:
                 return await log.stream(tenant_id, query.stream, after=start, limit=limit)
             return await log.forward(tenant_id, after=start, limit=limit)
-        below = after or MAX_POSITION
+        below = MAX_POSITION if after is None else after
         if query.stream is not None:
             return await log.stream_backward(tenant_id, query.stream, below=below, limit=limit)
         return await log.backward(tenant_id, below=below, limit=limit)
 
     async def get_event(self, call: Call) -> Answer:
-        text = call.scope["path_params"]["position"]
-        if not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) or int(text) > MAX_POSITION:
-            raise invalid({"parameter": "position", "message": "must be a positive integer"})
-        events = await self._backend.log.forward(self._backend.tenant_id, after=int(text) - 1, limit=1)
-        if not events or events[0].position != int(text):
+        position = min(int(call.path_parameter("position")), MAX_POSITION)
+        events = await self._backend.log.forward(self._backend.tenant_id, after=position - 1, limit=1)
+        if not events or events[0].position != position:
             raise Problem("event-not-found", "Event not found")
         contents = await self._contents(events)
         return Answer(200, orjson.dumps(contents[0]))
@@ -123,18 +128,19 @@ def _place(event: RecordedEvent, query: EventsQuery) -> int:
     return event.position if query.stream is None else event.version
 
 
-def _write_cursor(place: int, order: str) -> str:
-    return base64.urlsafe_b64encode(f"{order}:{place}".encode()).decode().rstrip("=")
+def _write_cursor(place: int, query: EventsQuery) -> str:
+    """A cursor belongs to its list: order and stream are part of it."""
+    return base64.urlsafe_b64encode(f"{place}:{query.order}:{query.stream or ''}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str | None, order: str) -> int | None:
-    if cursor is None:
+def _read_cursor(query: EventsQuery) -> int | None:
+    if query.cursor is None:
         return None
+    place = query.cursor.encode("ascii", "replace") + b"=" * (-len(query.cursor) % 4)
     try:
-        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
+        found = re.fullmatch(r"([0-9]{1,18}):(.*)", base64.urlsafe_b64decode(place).decode(), re.ASCII | re.DOTALL)
     except ValueError:
-        text = ""
-    found = re.fullmatch(rf"{order}:(\d{{1,18}})", text, re.ASCII)
-    if found is None:
+        found = None
+    if found is None or found[2] != f"{query.order}:{query.stream or ''}":
         raise invalid({"parameter": "cursor", "message": "is not a cursor of this list"})
     return int(found[1])

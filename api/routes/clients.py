@@ -48,7 +48,7 @@ class ClientRoutes:
         ]  # fmt: skip
 
     async def post(self, call: Call) -> Answer:
-        body: ClientIn = call.model(ClientIn)
+        body: ClientIn = call.input
         client_id, full_name, risk_profile = body.client_id, body.full_name.encode(), body.risk_profile
 
         def build(key: DataKey) -> client.RecordClient:
@@ -68,7 +68,7 @@ class ClientRoutes:
         return written(200, content, receipt, entity_tag(recorded.version))
 
     async def get(self, call: Call) -> Answer:
-        client_id = call.identifier("client_id")
+        client_id = call.path_parameter("client_id")
         found = await self._backend.queries.client(self._backend.tenant_id, client_id)
         if found is None:
             raise Problem("client-not-found", "Client not found")

@@ -22,6 +22,7 @@ class HealthRoutes:
             Operation("GET", "/livez", "Does the process live?", self.live, answer=StatusOut, tag="Operations"),
             Operation(
                 "GET", "/readyz", "Can it be used?", self.ready, answer=StatusOut, tag="Operations",
+                other_status=503,
                 description="503 while the database is starting or away, and while the server stops.",
             ),
         ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,10 +12,9 @@ from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
 from api.headers import CommandHeaders, ReadHeaders, WriteHeaders
-from api.json_body import check_free_json
 from api.lean import Operation
-from api.models import MAX_FREE_JSON_BYTES, ClaimIn, ClaimOut, ResultIn, TaskIn, TaskOut, TaskStatusOut
-from api.problems import Problem, invalid
+from api.models import MAX_FREE_JSON_BYTES, UUID, ClaimIn, ClaimOut, ResultIn, TaskIn, TaskOut, TaskStatusOut
+from api.problems import Problem
 from api.writes import About, Writes, last_of, written
 from domain import task
 from eventstore.records import Receipt, RecordedEvent
@@ -52,19 +51,21 @@ class TaskRoutes:
         return [
             Operation(
                 "POST", "/tasks", "Create a task for an agent", self.create,
-                answer=TaskStatusOut, status=201, body=TaskIn, headers=CommandHeaders, tag="Tasks",
-                problems=("client-not-found", "task-conflict", "payload-too-large"),
+                answer=TaskStatusOut, status=201, body=TaskIn, headers=WriteHeaders, tag="Tasks", free_json="payload",
+                problems=("client-not-found", "task-conflict", "payload-too-large", "version-mismatch"),
                 description="The same task again is answered as the first time; with other content it is a conflict.",
             ),
             Operation(
                 "POST", "/tasks/claim", "Take pending tasks under a lease", self.claim,
                 answer=ClaimOut, body=ClaimIn, headers=CommandHeaders, tag="Tasks", problems=("forbidden",),
+                authorise=self._may_claim,
                 description="Up to `limit` tasks by priority, then age. `claim_token` is a fencing token: whoever "
                 "claims the task later makes it stale.",
             ),
             Operation(
                 "POST", "/tasks/{task_id}/result", "Complete a task", self.result,
-                answer=TaskStatusOut, body=ResultIn, headers=WriteHeaders, tag="Tasks",
+                answer=TaskStatusOut, body=ResultIn, headers=WriteHeaders, tag="Tasks", free_json="result",
+                authorise=self._may_complete,
                 problems=("forbidden", "task-not-found", "task-conflict", "wrong-state", "stale-claim-token",
                           "version-mismatch", "payload-too-large"),
                 description="Under a claim token; without one a pending task is claimed and completed at once.",
@@ -76,7 +77,7 @@ class TaskRoutes:
         ]  # fmt: skip
 
     async def create(self, call: Call) -> Answer:
-        body: TaskIn = call.model(TaskIn)
+        body: TaskIn = call.input
         payload = _free_json(body.payload, "/payload")
         tenant_id = self._backend.tenant_id
 
@@ -84,15 +85,16 @@ class TaskRoutes:
             sealed = seal(key, tenant_id, PAYLOAD, payload)
             return task.CreateTask(body.task_id, body.client_id, body.agent_name, sealed, body.priority)
 
-        receipt = await self._writes.submit(call, "/tasks", About(body.client_id, build))
+        receipt = await self._writes.submit(
+            call, "/tasks", About(body.client_id, build), call.expected(task.stream(body.task_id))
+        )
         created = last_of(receipt.events, task.TaskCreated)
         return written(
             201, {"task_id": created.event.task_id, "status": task.PENDING}, receipt, entity_tag(created.version)
         )
 
     async def claim(self, call: Call) -> Answer:
-        _check_agent(call, call.body.get("agent_name") if isinstance(call.body, dict) else None)
-        body: ClaimIn = call.model(ClaimIn)
+        body: ClaimIn = call.input
         command = task.ClaimTasks(body.agent_name, body.limit, body.lease_seconds)
         receipt = await self._writes.submit(call, "/tasks/claim", command)
         states = [await self._claimed(receipt, event) for event in receipt.events]
@@ -113,13 +115,19 @@ class TaskRoutes:
         self._remember(state)
         return state
 
-    async def result(self, call: Call) -> Answer:
-        task_id = call.identifier("task_id")
-        facts = await self._facts_of(task_id)
-        if facts is not None:
+    async def _may_claim(self, call: Call) -> None:
+        _check_agent(call, call.body.get("agent_name") if isinstance(call.body, dict) else None)
+
+    async def _may_complete(self, call: Call) -> None:
+        task_id = call.path_parameter("task_id")
+        if re.fullmatch(UUID, task_id) and (facts := await self._facts_of(task_id)) is not None:
             _check_agent(call, facts.agent_name)
-        body: ResultIn = call.model(ResultIn)
+
+    async def result(self, call: Call) -> Answer:
+        task_id = call.path_parameter("task_id")
+        body: ResultIn = call.input
         result = _free_json(body.result, "/result")
+        facts = await self._facts_of(task_id)
         if facts is None:
             raise Problem("task-not-found", "Task not found")
         tenant_id = self._backend.tenant_id
@@ -136,7 +144,7 @@ class TaskRoutes:
         return written(200, {"task_id": task_id, "status": task.COMPLETED}, receipt, entity_tag(last.version))
 
     async def get(self, call: Call) -> Answer:
-        task_id = call.identifier("task_id")
+        task_id = call.path_parameter("task_id")
         found = await self._backend.queries.task(self._backend.tenant_id, task_id)
         if found is None:
             raise Problem("task-not-found", "Task not found")
@@ -185,11 +193,8 @@ def _check_agent(call: Call, agent_name: object) -> None:
 
 
 def _free_json(value: dict[str, Any], pointer: str) -> bytes:
-    """The value as compact JSON. Raises Problem (422, then 413)."""
-    faults: Sequence[Any] = check_free_json(value, pointer)
-    if faults:
-        raise invalid(*faults)
-    text = orjson.dumps(value)
+    """The value as compact JSON, keys sorted so that equal values have equal fingerprints. Raises Problem (413)."""
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     if len(text) > MAX_FREE_JSON_BYTES:
         raise Problem(
             "payload-too-large",
@@ -203,9 +208,13 @@ def _free_json(value: dict[str, Any], pointer: str) -> bytes:
 
 def _stale(receipt: Receipt) -> Problem:
     """P11: refused, and on record."""
-    headers = {"fidelog-position": str(receipt.events[-1].position)}
+    rejected = receipt.events[-1]
+    headers = {"fidelog-position": str(rejected.position)}
     if receipt.replayed:
         headers["idempotency-replayed"] = "true"
     return Problem(
-        "stale-claim-token", "The claim token is not the newest attempt's; the attempt was recorded", headers=headers
+        "stale-claim-token",
+        "The claim token is not the newest attempt's; the attempt was recorded",
+        headers=headers,
+        correlation_id=rejected.correlation_id,
     )

@@ -79,11 +79,12 @@ class BatchDecision:
         known = self._loaded.known.get(envelope.idempotency_key)
         if known is not None:
             return self._again(envelope, known, key)
-        self._check_version(envelope)
         command = envelope.command
         states = {name: self._folded(name).state for name in command.streams}
         context = Context(self._loaded.now, envelope.actor)
         decision = self._engine.decide(states, command, self._selected(envelope), context)
+        if not (isinstance(decision, Refused) and decision.absent):
+            self._check_version(envelope)
         if isinstance(decision, Refused):
             raise CommandRefused(decision.refusal)
         if isinstance(decision, Repeated):

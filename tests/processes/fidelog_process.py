@@ -86,7 +86,7 @@ class Folders:
         """Run a command to its end."""
         variables = environment(**{**self.settings(), **changes})
         return subprocess.run(
-            [*COMMAND, *arguments], env=variables, cwd=self.outer, capture_output=True, text=True, timeout=60
+            [*COMMAND, *arguments], env=variables, cwd=self.outer, capture_output=True, text=True, timeout=LIMIT
         )
 
     def postgres(self) -> list[psutil.Process]:

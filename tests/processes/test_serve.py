@@ -18,7 +18,7 @@ from eventstore.embedded.locks import FileLock
 from eventstore.vault.keys import KeyUnavailable, MasterKeys
 from tests.clusters import CLEAR_NAMES
 from tests.processes.conftest import Command, refusal
-from tests.processes.fidelog_process import Folders, tenant_locked, until, until_waiting
+from tests.processes.fidelog_process import FidelogProcess, Folders, tenant_locked, until, until_waiting
 
 CLIENT = {"client_id": "client-001", "full_name": CLEAR_NAMES[0], "risk_profile": "moderate"}
 
@@ -37,6 +37,14 @@ def unavailable(answer: httpx.Response) -> bool:
         and problem["type"] == "urn:fidelog:problem:database-unavailable"
         and int(answer.headers["retry-after"]) > 0
     )
+
+
+def until_alive(served: FidelogProcess) -> int:
+    """Wait until a process that need not be ready answers; its port."""
+    port = served.bound_port()
+    http = served.client(f"http://127.0.0.1:{port}")
+    assert http.get("/livez").status_code == 200
+    return port
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -83,7 +91,7 @@ def test_the_port_answers_before_the_database_starts(folders: Folders, held_star
 def test_a_signal_during_the_start_leaves_no_database(folders: Folders, held_start: FileLock) -> None:
     """SIGTERM while the database is on its way up: exit 0, never ready, and PostgreSQL is not left behind."""
     served = folders.serve()
-    port = served.bound_port()
+    port = until_alive(served)
     served.send(signal.SIGTERM)
     until("the signal is heeded", lambda: refuses_connections(port))
     held_start.release()
@@ -95,7 +103,7 @@ def test_a_signal_during_the_start_leaves_no_database(folders: Folders, held_sta
 def test_a_signal_does_not_wait_for_a_database_that_does_not_come(folders: Folders, held_start: FileLock) -> None:
     """SIGTERM while the start hangs ends the process within the ten seconds that a drain may take."""
     served = folders.serve()
-    port = served.bound_port()
+    port = until_alive(served)
     served.send(signal.SIGTERM)
     until("the signal is heeded", lambda: refuses_connections(port))
     assert served.wait(11) == 0
@@ -182,44 +190,51 @@ def test_variables_that_are_not_settings_are_ignored(folders: Folders, variables
     assert folders.postgres() == []
 
 
-def test_a_port_that_is_taken_is_refused(new: Folders, command: Command) -> None:
+def test_a_port_that_is_taken_is_refused(new: Folders) -> None:
     """Exit 1 and one line that names the setting; no folder is made."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        status, out, err = command("serve", **{**new.settings(), "FIDELOG_PORT": port})
-    assert (status, out) == (1, "")
-    assert port in refusal(err)
-    assert "FIDELOG_PORT" in err
+        done = new.run("serve", FIDELOG_PORT=port)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert port in refusal(done.stderr)
+    assert "FIDELOG_PORT" in done.stderr
     assert not new.data.exists()
     assert not new.state.exists()
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_an_address_that_others_reach_is_refused(new: Folders, host: str) -> None:
+    """Without API keys only loopback is served: exit 1, one line that names the setting, nothing is made."""
+    done = new.run("serve", FIDELOG_HOST=host)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "FIDELOG_HOST" in refusal(done.stderr)
+    assert not new.data.exists()
+
+
 BAD_SETTINGS = [
-    ({"FIDELOG_HOST": "0.0.0.0"}, "FIDELOG_HOST"),
-    ({"FIDELOG_HOST": "::"}, "FIDELOG_HOST"),
-    ({"FIDELOG_HOST": "192.0.2.1"}, "FIDELOG_HOST"),
-    ({"FIDELOG_PORT": "abc"}, "FIDELOG_PORT"),
-    ({"FIDELOG_PORT": "-1"}, "FIDELOG_PORT"),
-    ({"FIDELOG_PORT": "65536"}, "FIDELOG_PORT"),
-    ({"FIDELOG_PORT": "٣"}, "FIDELOG_PORT"),
-    ({"FIDELOG_PORT": "9" * 5000}, "FIDELOG_PORT"),
-    ({"FIDELOG_STATE_DIR": "{outer}/d"}, "FIDELOG_STATE_DIR"),
-    ({"FIDELOG_STATE_DIR": "{outer}/d/keys"}, "FIDELOG_STATE_DIR"),
-    ({"FIDELOG_STATE_DIR": "{outer}/other/../d/keys"}, "FIDELOG_STATE_DIR"),
-    ({"FIDELOG_STATE_DIR": "{outer}/link/keys"}, "FIDELOG_STATE_DIR"),
-    ({"FIDELOG_DATA_DIR": "~no-such-user-here/d"}, "FIDELOG_DATA_DIR"),
+    ("FIDELOG_PORT", "abc"),
+    ("FIDELOG_PORT", "-1"),
+    ("FIDELOG_PORT", "65536"),
+    ("FIDELOG_PORT", "٣"),
+    ("FIDELOG_PORT", "9" * 5000),
+    ("FIDELOG_STATE_DIR", "{outer}/d"),
+    ("FIDELOG_STATE_DIR", "{outer}/d/keys"),
+    ("FIDELOG_STATE_DIR", "{outer}/other/../d/keys"),
+    ("FIDELOG_STATE_DIR", "{outer}/link/keys"),
+    ("FIDELOG_DATA_DIR", "~no-such-user-here/d"),
 ]
 
 
-@pytest.mark.parametrize(("variables", "named"), BAD_SETTINGS)
-def test_a_bad_setting_is_refused(new: Folders, command: Command, variables: dict[str, str], named: str) -> None:
-    """Exit 1 and one line that names the setting; keys never end up inside the data folder, however it is spelled."""
+@pytest.mark.parametrize(("name", "value"), BAD_SETTINGS, ids=[f"{n}-{ascii(v[:24])}" for n, v in BAD_SETTINGS])
+def test_a_bad_setting_is_refused(new: Folders, command: Command, name: str, value: str) -> None:
+    """Exit 1 and one line that names the setting; keys never end up inside the data folder, however it is spelled.
+
+    `status` reads the settings as `serve` does, and ends also when one is wrongly accepted.
+    """
     (new.outer / "link").symlink_to(new.data)
-    given = {name: value.replace("{outer}", str(new.outer)) for name, value in variables.items()}
-    status, out, err = command("serve", **{**new.settings(), **given})
+    status, out, err = command("status", **{**new.settings(), name: value.replace("{outer}", str(new.outer))})
     assert (status, out) == (1, "")
-    assert named in refusal(err)
-    assert not new.data.exists()
+    assert name in refusal(err)
 
 
 @pytest.mark.parametrize("kind", ["a file", "below a file", "not writable"])
@@ -257,6 +272,7 @@ def test_a_database_without_its_master_key_is_refused(folders: Folders, damage: 
 @pytest.mark.parametrize(
     ("name", "content"),
     [("epoch-2", b""), ("epoch-2", b"no key"), ("epoch-2", b"\xe9" * 64), ("epoch-1.bak", b"6" * 64), ("epoch-", b"")],
+    ids=["empty", "text", "not-ascii", "a-copy", "no-number"],
 )
 def test_a_stray_file_among_the_keys_is_named(tmp_path: Path, name: str, content: bytes) -> None:
     """A file that looks like an epoch's key and is none is refused by its name, whatever it holds."""

@@ -37,7 +37,13 @@ class Model:
     def upsert(self, body: dict[str, str]) -> tuple[int, Any]:
         """POST /clients"""
         known = self.clients.get(body["client_id"])
-        kind = "ClientOnboarded" if known is None else "ClientProfileConfirmed" if known == body else "ClientProfileUpdated"
+        kind = (
+            "ClientOnboarded"
+            if known is None
+            else "ClientProfileConfirmed"
+            if known == body
+            else "ClientProfileUpdated"
+        )
         self.types.append(kind)
         self.clients[body["client_id"]] = dict(body)
         self.client_versions[body["client_id"]] = self.client_versions.get(body["client_id"], 0) + 1

@@ -170,7 +170,7 @@ class Service(RuleBasedStateMachine):
 
     @invariant()
     def the_log_holds_just_the_models_events(self) -> None:
-        params = {"limit": 500, "cursor": _cursor(self.start)} if self.start else {"limit": 500}
+        params: dict[str, str | int] = {"limit": 500} | ({"cursor": _cursor(self.start)} if self.start else {})
         events = self.http.get("/audit/events", params=params).json()["events"]
         assert [event["type"] for event in events] == self.model.types
         assert [event["position"] for event in events] == list(range(self.start + 1, self.start + 1 + len(events)))
@@ -179,7 +179,7 @@ class Service(RuleBasedStateMachine):
 def _cursor(position: int) -> str:
     import base64
 
-    return base64.urlsafe_b64encode(f"asc:{position}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{position}:asc:".encode()).decode().rstrip("=")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,155 @@
+"""kill -9 of the API, of PostgreSQL and of both under load; two processes on one data folder. (P3, P5, P6)"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.clusters import CLEAR_NAMES, Cluster
+from tests.processes.fidelog_process import FidelogProcess, Folders, tenant_locked, until, until_waiting
+from tests.processes.load import Load, check, log_of
+
+RESTARTED = "the database was started again"
+BODY = {"full_name": CLEAR_NAMES[1], "risk_profile": "growth"}
+
+
+def is_ready(http: httpx.Client) -> bool:
+    return http.get("/readyz").status_code == 200
+
+
+def assert_nothing_in_clear(folders: Folders) -> None:
+    """P8: no personal name in any file of the data folder, WAL and PostgreSQL's own log included."""
+    assert Cluster("", Path(), folders.data).files_with(CLEAR_NAMES) == []
+
+
+@pytest.mark.parametrize("killed", ["api", "postgres and api"])
+def test_killed_processes_lose_nothing_acknowledged(folders: Folders, killed: str) -> None:
+    """After kill -9 under load the next start has every acknowledged command exactly once, and answers every key."""
+    served = folders.serve().ready()
+    load = Load([served.url]).start()
+    load.until_acknowledged(200)
+    if "postgres" in killed:
+        folders.kill_postgres()
+    served.kill()
+    load.finish()
+    again = folders.serve().ready()
+    http = again.client()
+    assert is_ready(http)
+    assert len(load.sent) > len(load.acknowledged), "commands were under way"
+    check(http, load)
+    assert again.stop() == 0
+    assert folders.postgres() == []
+    assert_nothing_in_clear(folders)
+
+
+def test_killed_postgres_is_started_again_by_the_same_process(folders: Folders) -> None:
+    """Writes meanwhile succeed or answer 503 with Retry-After; then they succeed again, and nothing is lost or twice."""
+    served = folders.serve().ready()
+    load = Load([served.url]).start()
+    load.until_acknowledged(200)
+    folders.kill_postgres()
+    until("PostgreSQL is back", lambda: RESTARTED in served.stderr(), 15)
+    load.until_acknowledged(100)
+    load.finish()
+    assert set(load.statuses) <= {200, 503}, load.statuses
+    http = served.client()
+    until("it is ready again", lambda: is_ready(http), 10)
+    assert served.process.poll() is None
+    check(http, load)
+    assert served.stderr().count(RESTARTED) == 1
+    assert "Traceback" not in served.stderr()
+    assert served.stop() == 0
+    assert folders.postgres() == []
+
+
+def test_two_killings_in_a_row(folders: Folders) -> None:
+    """PostgreSQL killed again as soon as it is back is started again as well: the watch outlives every failure."""
+    served = folders.serve().ready()
+    http = served.client()
+    for number in (1, 2):
+        folders.kill_postgres()
+        until("PostgreSQL is back", lambda wanted=number: served.stderr().count(RESTARTED) == wanted, 15)
+    until("it is ready again", lambda: is_ready(http), 15)
+    assert http.post("/clients", json={"client_id": "c1", **BODY}).status_code == 200
+
+
+@pytest.fixture
+def pair(folders: Folders) -> Iterator[tuple[FidelogProcess, FidelogProcess]]:
+    """Two processes on one data folder, started at once; the second signal of neither is needed."""
+    first, second = folders.serve(), folders.serve()
+    yield first.ready(), second.ready()
+
+
+Pair = tuple[FidelogProcess, FidelogProcess]
+
+
+def test_two_processes_share_a_folder(folders: Folders, pair: Pair) -> None:
+    """Both write at once without a gap; when one leaves the other goes on; the last one stops PostgreSQL."""
+    first, second = pair
+    load = Load([first.url, second.url], each=5).start()
+    load.finish()
+    assert load.statuses == {200: 120}
+    postmaster = folders.postmaster()
+    assert first.stop() == 0
+    assert folders.postmaster() == postmaster
+    http = second.client()
+    assert http.post("/clients", json={"client_id": "later", **BODY}).status_code == 200
+    assert len(log_of(http)) == 121
+    assert second.stop() == 0
+    assert folders.postgres() == []
+
+
+def test_one_of_two_processes_restarts_postgres(folders: Folders, pair: Pair) -> None:
+    """After kill -9 of PostgreSQL under load of both, exactly one starts it again and both write again."""
+    load = Load([process.url for process in pair]).start()
+    load.until_acknowledged(100)
+    folders.kill_postgres()
+    until("PostgreSQL is back", lambda: any(RESTARTED in process.stderr() for process in pair), 15)
+    load.until_acknowledged(100)
+    load.finish()
+    for process in pair:
+        http = process.client()
+        until("it is ready again", lambda http=http: is_ready(http), 10)
+        assert http.post("/clients", json={"client_id": f"after-{process.process.pid}", **BODY}).status_code == 200
+    assert sum(process.stderr().count(RESTARTED) for process in pair) == 1
+    events = log_of(pair[0].client())
+    positions = {event["correlation_id"]: event["position"] for event in events}
+    for key, answer in load.acknowledged.items():
+        assert positions[key] == int(answer.headers["fidelog-position"])
+    assert [process.stop() for process in pair] == [0, 0]
+    assert folders.postgres() == []
+
+
+def test_a_stopped_process_holds_nobody_up(folders: Folders, pair: Pair) -> None:
+    """SIGSTOP of one process, idle or holding the tenant's lock, delays a write of the other by three seconds at most.
+
+    Woken up, it still answers what it had taken.
+    """
+    stopped, other = pair
+    http = other.client()
+    stopped.send(signal.SIGSTOP)
+    assert _seconds_of_a_write(http, "while-idle") < 3
+    stopped.send(signal.SIGCONT)
+    with ThreadPoolExecutor(1) as threads:
+        with tenant_locked(folders.superuser_url()) as lock:
+            slow = threads.submit(stopped.client().post, "/clients", json={"client_id": "slow", **BODY})
+            until_waiting(folders.superuser_url())
+            stopped.send(signal.SIGSTOP)
+            lock.rollback()  # its session gets the lock now, and nobody is there to give it back
+        assert _seconds_of_a_write(http, "while-busy") < 3
+        assert not slow.done()
+        stopped.send(signal.SIGCONT)
+        assert slow.result(10).status_code == 200
+    assert [event["stream"] for event in log_of(http)] == ["client-while-idle", "client-while-busy", "client-slow"]
+
+
+def _seconds_of_a_write(http: httpx.Client, client_id: str) -> float:
+    begun = time.monotonic()
+    assert http.post("/clients", json={"client_id": client_id, **BODY}).status_code == 200
+    return time.monotonic() - begun
