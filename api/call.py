@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from api.json_body import check_free_json, escape, parse
 from api.models import IDENTIFIER, UUID
 from api.problems import Fault, Problem, invalid
+from eventstore.reading import MAX_POSITION
 from eventstore.records import ExpectedVersion
 
 MAX_BODY_BYTES = 1 << 20
@@ -52,7 +53,7 @@ class Call:
     """One request. After `check`, `input` and `query` hold the models, and path parameters are in canonical form."""
 
     __slots__ = (
-        "_faults", "_versions", "actor", "body", "correlation_id", "headers", "idempotency_key", "input", "query", "scope",
+        "_faults", "_too_large", "_versions", "actor", "body", "correlation_id", "headers", "idempotency_key", "input", "query", "scope",
     )  # fmt: skip
 
     input: Any
@@ -61,6 +62,7 @@ class Call:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self._faults: list[Fault] = []
+        self._too_large: list[Fault] = []
         self.headers = self._read_headers()
         self.body: Any = None
         self.correlation_id = self._correlation()
@@ -90,8 +92,7 @@ class Call:
         body = await self._take(receive)
         if not _JSON_TYPE.fullmatch(self.headers.get(b"content-type", b"").strip()):
             raise Problem("unsupported-media-type", "The body must be application/json")
-        self.body, faults = parse(body)
-        self._faults += faults
+        self.body, self._too_large = parse(body)
 
     async def _take(self, receive: Any) -> bytes:
         announced = int(self.headers.get(b"content-length", b"0"))
@@ -153,15 +154,15 @@ class Call:
         `free_json` names the body's member that may hold any JSON; `guarded` says whether If-Match has a meaning.
         """
         for name, value in self.scope["path_params"].items():
-            if not _PATTERNS[name].fullmatch(value):
-                self._fault(name, "is not a valid identifier" if name != "position" else "must be a positive integer")
+            if not _PATTERNS[name].fullmatch(value) or (name == "position" and int(value) > MAX_POSITION):
+                self._fault(name, "must be a positive integer" if name == "position" else "is not a valid identifier")
         self.query = self._checked_query(query) if self.scope["query_string"] else query()
         self.idempotency_key = self._checked_key()
         self._versions = self._checked_versions(guarded)
         if body is not None:
             self._check_body(body, free_json)
-        if self._faults:
-            raise invalid(*self._faults)
+        if self._faults or self._too_large:
+            raise invalid(*(self._faults or self._too_large))
 
     def path_parameter(self, name: str) -> str:
         """A path parameter; UUIDs in lower case. An id that cannot be one is refused by `check`."""

@@ -60,8 +60,6 @@ class Operation:
     """Raises Problem (403) before the request is checked further."""
     free_json: str | None = None
     """The body's member that may hold any JSON."""
-    other_status: int | None = None
-    """A further status with the same answer."""
     documented: bool = True
 
     @property
@@ -114,7 +112,7 @@ class LeanRoute(APIRoute):
         if call.scope["method"] != operation.method:
             raise Problem("method-not-allowed", headers={"allow": operation.method})
         if sum(len(name) + len(value) for name, value in call.scope["headers"]) > MAX_HEADER_BYTES:
-            raise Problem("headers-too-large", limit=MAX_HEADER_BYTES)
+            raise Problem("headers-too-large", f"The headers may have at most {MAX_HEADER_BYTES} bytes")
         if operation.body is not None:
             await call.read_body(receive)
         call.check_origin()
@@ -125,8 +123,8 @@ class LeanRoute(APIRoute):
 
 
 def instance(scope: Any) -> str:
-    """The request's path as a URI reference."""
-    return quote(scope["path"], safe="/:@!$&'()*+,;=~")
+    """The request's path as a URI reference: as it was sent, and anything that may not stand in one encoded."""
+    return quote(scope["raw_path"].partition(b"?")[0], safe="%/:@!$&'()*+,;=~")
 
 
 def _failure(error: Exception, operation: Operation) -> Problem:
@@ -164,8 +162,6 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     for slug in operation.all_problems:
         by_status.setdefault(PROBLEMS[slug][0], []).append(slug)
     responses: dict[int | str, dict[str, Any]] = {status: _problem(slugs) for status, slugs in by_status.items()}
-    if operation.other_status is not None:
-        responses[operation.other_status] = {"model": operation.answer, "description": operation.description}
     if operation.headers is ReadHeaders:
         responses[304] = {"description": "Not modified since the version in If-None-Match"}
     return responses

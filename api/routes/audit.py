@@ -34,7 +34,7 @@ class EventsQuery(BaseModel):
 
     stream: Annotated[str | None, Field(default=None, min_length=3, max_length=200, pattern=r"^[a-z]+-[^\x00]+$")]
     order: Literal["asc", "desc"] = "asc"
-    limit: Annotated[int, BeforeValidator(_plain), Field(ge=1, le=500)] = 100
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_plain)] = 100
     cursor: Annotated[str | None, Field(default=None, description="`next_cursor` of the page before.")]
 
     model_config = ConfigDict(extra="forbid")
@@ -87,7 +87,7 @@ class AuditRoutes:
         return await log.backward(tenant_id, below=below, limit=limit)
 
     async def get_event(self, call: Call) -> Answer:
-        position = min(int(call.path_parameter("position")), MAX_POSITION)
+        position = int(call.path_parameter("position"))
         events = await self._backend.log.forward(self._backend.tenant_id, after=position - 1, limit=1)
         if not events or events[0].position != position:
             raise Problem("event-not-found", "Event not found")

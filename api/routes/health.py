@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import orjson
-
 from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
 from api.lean import Operation
 from api.models import StatusOut
+from api.problems import Problem
 
 
 class HealthRoutes:
@@ -22,7 +21,7 @@ class HealthRoutes:
             Operation("GET", "/livez", "Does the process live?", self.live, answer=StatusOut, tag="Operations"),
             Operation(
                 "GET", "/readyz", "Can it be used?", self.ready, answer=StatusOut, tag="Operations",
-                other_status=503,
+                problems=("database-unavailable",),
                 description="503 while the database is starting or away, and while the server stops.",
             ),
         ]  # fmt: skip
@@ -32,5 +31,6 @@ class HealthRoutes:
 
     async def ready(self, call: Call) -> Answer:
         condition = self._backend.condition
-        headers = [] if condition == "ready" else [(b"retry-after", b"2")]
-        return Answer(200 if condition == "ready" else 503, orjson.dumps({"status": condition}), headers)
+        if condition != "ready":
+            raise Problem("database-unavailable", f"The server is not ready: {condition}", condition=condition)
+        return Answer(200, b'{"status":"ready"}')

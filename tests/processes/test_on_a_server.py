@@ -1,0 +1,274 @@
+"""FIDELOG_DATABASE_URL: a PostgreSQL that is not Fidelog's own. Played by an embedded one, by 16, or by a given one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from api.database import known_migrations
+from api.demo import ARTICLES_UPDATE
+from eventstore.database import LOGINS
+from eventstore.embedded import EmbeddedServer
+from tests.clusters import CLEAR_NAMES, Cluster
+from tests.processes.conftest import Command, refusal
+from tests.processes.fidelog_process import Folders, new_folders, until
+
+CLIENT = {"client_id": "client-001", "full_name": CLEAR_NAMES[0], "risk_profile": "moderate"}
+TASK = {
+    "task_id": "550e8400-e29b-41d4-a716-446655440000",
+    "client_id": "client-001",
+    "agent_name": "rebalancing_agent",
+    "payload": {"objective": "review allocation"},
+}
+NAME = f"fidelog_own_{os.getpid()}"
+WARNING = "only takes its role at start-up"
+
+
+@dataclass
+class Server:
+    """A plain server: `cluster` for its superuser, `folders` for state and processes."""
+
+    cluster: Cluster
+    folders: Folders
+
+    @property
+    def url(self) -> str:
+        return self.cluster.url(NAME)
+
+    def settings(self, url: str | None = None) -> dict[str, str]:
+        """Settings of an operator who has one URL."""
+        return {**self.folders.settings(), "FIDELOG_DATABASE_URL": url or self.url}
+
+    def clear(self) -> None:
+        """Drop the database, the roles and the state folder, so that nothing of Fidelog is there."""
+        self.cluster.drop(NAME)
+        for role in (*(f"fidelog_{login}" for login in LOGINS), "app", "nobody_much"):
+            self.cluster.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+        for key in self.folders.master_keys.glob("*"):
+            key.unlink()
+
+    def create(self, options: str = "ENCODING 'UTF8'") -> None:
+        """Make the database anew."""
+        self.clear()
+        self.cluster.execute(f"CREATE DATABASE {NAME} {options} TEMPLATE template0")
+
+
+def plain_server(folders: Folders, major: Literal[16, 18]) -> Iterator[Server]:
+    server = EmbeddedServer(folders.data, major=major, notice=lambda line: None)
+    server.join()
+    plain = Server(Cluster(server.conninfo("postgres", "postgres"), folders.state, None), folders)
+    try:
+        plain.cluster.drop("fidelog")
+        yield plain
+    finally:
+        server.leave()
+
+
+@pytest.fixture(scope="module")
+def server18(prepared: Folders) -> Iterator[Server]:
+    with new_folders(copied_from=prepared) as folders:
+        yield from plain_server(folders, 18)
+
+
+@pytest.fixture
+def server(server18: Server) -> Server:
+    """PostgreSQL 18 with an empty database and no role of Fidelog's."""
+    server18.create()
+    return server18
+
+
+@pytest.fixture(params=["18", pytest.param("16", marks=pytest.mark.pg16), "given"])
+def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Also PostgreSQL 16, and the server of FIDELOG_TEST_DATABASE_URL, whose other databases are left alone."""
+    if request.param == "18":
+        yield request.getfixturevalue("server")
+        return
+    given = os.environ.get("FIDELOG_TEST_DATABASE_URL")
+    if request.param == "given" and not given:
+        pytest.skip("FIDELOG_TEST_DATABASE_URL is not set")
+    with new_folders() as folders:
+        if request.param == "16":
+            for plain in plain_server(folders, 16):
+                plain.create()
+                yield plain
+        else:
+            plain = Server(Cluster(str(given), folders.state, None), folders)
+            plain.cluster.drop(NAME)
+            plain.cluster.create(NAME)
+            yield plain
+            plain.cluster.drop(NAME)
+
+
+def test_the_article_on_a_server(any_server: Server, command: Command) -> None:
+    """serve refuses until migrated; then the article's calls work, repeats add nothing, its UPDATE is refused to all."""
+    settings = any_server.settings()
+    refused = any_server.folders.run("serve", **settings)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "fidelog migrate" in refusal(refused.stderr)
+
+    names = [migration.name for migration in known_migrations()]
+    status, out, err = command("migrate", **settings)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[:-1] == [f"applied {name}" for name in names]
+    up_to_date = f"the database is up to date: {len(names)} migrations applied\n"
+    assert out.endswith(up_to_date)
+    assert command("migrate", **settings) == (0, up_to_date, "")
+
+    served = any_server.folders.serve(**settings).ready()
+    assert WARNING in refusal(served.stderr())
+    http = served.client()
+    for replayed in (False, True):
+        answer = http.post("/clients", json=CLIENT, headers={"idempotency-key": "k"})
+        assert (answer.status_code, answer.json()) == (200, CLIENT)
+        assert ("idempotency-replayed" in answer.headers) == replayed
+        task = http.post("/tasks", json=TASK)
+        assert (task.status_code, task.json()) == (201, {"task_id": TASK["task_id"], "status": "pending"})
+    assert http.get("/clients/client-001").json() == CLIENT
+    assert [event["type"] for event in http.get("/audit/events").json()["events"]] == ["ClientOnboarded", "TaskCreated"]
+    assert command("demo", "--url", served.url)[0] == 0
+    refuse_the_update(any_server, command)
+    assert http.get(f"/tasks/{TASK['task_id']}").json()["status"] == "pending"
+    assert served.stop() == 0
+
+
+def refuse_the_update(server: Server, command: Command) -> None:
+    """Each login's URL takes the login's role, and the article's UPDATE is refused to it."""
+    for login in LOGINS:
+        status, out, err = command("database-url", "--as", login, **server.settings())
+        assert (status, err, out.count("\n")) == (0, "", 1)
+        with psycopg.connect(out.strip(), autocommit=True) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (f"fidelog_{login}",)
+            connection.execute("SELECT set_config('fidelog.tenant_id', 'default', false)")
+            with pytest.raises(psycopg.Error) as error:
+                connection.execute(ARTICLES_UPDATE, ("{}", "client-001"))
+            assert error.value.sqlstate == ("FL004" if login in {"owner", "writer"} else "42501")
+
+
+@pytest.mark.parametrize("without", [[], ["owner", "keeper", "auditor"]], ids=["all", "only-what-serve-needs"])
+def test_logins_of_their_own_bring_no_warning(server: Server, command: Command, without: list[str]) -> None:
+    """With FIDELOG_WRITER_URL and its like serve needs no shared URL, and warns of none."""
+    assert command("migrate", **server.settings())[0] == 0
+    logins = [login for login in LOGINS if login not in without]
+    embedded = EmbeddedServer(server.folders.data, notice=lambda line: None)
+    urls = {f"FIDELOG_{login.upper()}_URL": embedded.conninfo(f"fidelog_{login}", NAME) for login in logins}
+    served = server.folders.serve(**urls).ready()
+    http = served.client()
+    assert http.post("/clients", json=CLIENT).status_code == 200
+    assert http.get("/clients/client-001").json() == CLIENT
+    assert served.stop() == 0
+    assert served.stderr() == ""
+
+
+def test_status_and_superuser_on_a_server(server: Server, command: Command) -> None:
+    """status tells that the server is not Fidelog's own; there is no superuser's URL to hand out."""
+    assert command("migrate", **server.settings())[0] == 0
+    status, out, err = command("status", "--json", **server.settings())
+    assert (status, err) == (0, "")
+    assert '"kind":"server"' in out
+    assert '"data_dir":null' in out
+    status, out, err = command("database-url", "--as", "superuser", **server.settings())
+    assert (status, out) == (1, "")
+    assert "superuser" in refusal(err)
+
+
+SECRET = "Geheim42"
+UNUSABLE = [
+    "postgresql://fidelog:Geheim42@127.0.0.1:1/fidelog",
+    "postgresql://fidelog:Geheim42@no-such-host.invalid/fidelog",
+    "postgresql://fidelog:p@:Geheim42@127.0.0.1:1/fidelog",
+    "postgresql://fidelog:100%Geheim42@127.0.0.1:1/fidelog",
+    "host=127.0.0.1 port=1 password='Geheim42",
+    "fidelog:Geheim42@127.0.0.1",
+]
+
+
+@pytest.mark.parametrize("url", UNUSABLE, ids=["closed", "no-host", "at-in-password", "percent", "quote", "no-scheme"])
+@pytest.mark.parametrize("name", ["migrate", "status", "serve"])
+def test_a_server_that_cannot_be_reached(server18: Server, command: Command, name: str, url: str) -> None:
+    """Exit 1 and one line, no traceback, and whatever is wrong with the URL, no part of its password in it."""
+    if name == "serve" and "127.0.0.1:1/" not in url:
+        pytest.skip("serve takes a second; the other commands connect alike")
+    settings = server18.settings(url)
+    if name == "serve":
+        done = server18.folders.run(name, **settings)
+        status, out, err = done.returncode, done.stdout, done.stderr
+    else:
+        status, out, err = command(name, **settings)
+    assert (status, out) == (1, "")
+    assert SECRET not in refusal(err)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_is_not_utf8(server18: Server, command: Command, encoding: str) -> None:
+    """migrate refuses it with a line that says how to make the right one, and makes nothing in it."""
+    server18.create(f"ENCODING '{encoding}' LOCALE 'C'")
+    status, out, err = command("migrate", **server18.settings())
+    assert (status, out) == (1, "")
+    assert "UTF8" in refusal(err)
+    with psycopg.connect(server18.url) as connection:
+        assert connection.execute("SELECT to_regnamespace('fidelog')::text").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("change", ["newer", "other text"])
+def test_a_database_of_another_version(server: Server, command: Command, change: str) -> None:
+    """A migration this version does not know, or knows with another text: migrate, status and serve all refuse."""
+    assert command("migrate", **server.settings())[0] == 0
+    newer = "INSERT INTO fidelog.migrations (name, sha256) VALUES ('eventstore/9999_newer.sql', repeat('0', 64))"
+    other = "UPDATE fidelog.migrations SET sha256 = repeat('0', 64) WHERE name = 'eventstore/0001_log.sql'"
+    server.cluster.execute(newer if change == "newer" else other, NAME)
+    named = "eventstore/9999_newer.sql" if change == "newer" else "eventstore/0001_log.sql"
+    for name in ("migrate", "status"):
+        status, out, err = command(name, **server.settings())
+        assert (status, out) == (1, "")
+        assert named in refusal(err)
+    done = server.folders.run("serve", **server.settings())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert named in refusal(done.stderr)
+
+
+def test_an_owner_who_is_no_superuser(server: Server, command: Command) -> None:
+    """A role with CREATEROLE that owns the database migrates it and serves from it."""
+    server.cluster.execute("CREATE ROLE app LOGIN CREATEROLE")
+    server.cluster.execute(f"ALTER DATABASE {NAME} OWNER TO app")
+    url = EmbeddedServer(server.folders.data, notice=lambda line: None).conninfo("app", NAME)
+    for _ in range(2):
+        status, _, err = command("migrate", **server.settings(url))
+        assert (status, err) == (0, "")
+    served = server.folders.serve(**server.settings(url)).ready()
+    assert served.client().post("/clients", json=CLIENT).status_code == 200
+    assert served.stop() == 0
+
+
+@pytest.mark.parametrize("roles", ["missing", "made by another"])
+def test_a_role_without_rights(server: Server, command: Command, roles: str) -> None:
+    """migrate, serve and status say in one line that this login may not, and what may."""
+    server.cluster.execute("CREATE ROLE nobody_much LOGIN")
+    if roles == "made by another":
+        assert command("migrate", **server.settings())[0] == 0
+    url = EmbeddedServer(server.folders.data, notice=lambda line: None).conninfo("nobody_much", NAME)
+    for name in ("migrate", "status"):
+        status, out, err = command(name, **server.settings(url))
+        assert (status, out) == (1, "")
+        assert refusal(err)
+        assert name != "migrate" or "CREATEROLE" in err
+
+
+def test_two_migrations_at_once(server: Server) -> None:
+    """Both find nothing and go ahead together; both end with 0, as when two deployments start at the same moment."""
+    waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+    with ThreadPoolExecutor(2) as threads, psycopg.connect(server.url) as holder:
+        # Schemas can be looked for, and found missing, but not made.
+        holder.execute("LOCK TABLE pg_catalog.pg_namespace IN SHARE MODE")
+        migrating = [threads.submit(server.folders.run, "migrate", **server.settings()) for _ in range(2)]
+        with psycopg.connect(server.cluster.url("postgres"), autocommit=True) as watching:
+            until("both wait", lambda: watching.execute(waiting).fetchone() == (2,))
+        holder.rollback()
+        done = [running.result() for running in migrating]
+    assert [(one.returncode, one.stderr) for one in done] == [(0, ""), (0, "")]
