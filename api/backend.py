@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from typing import Literal
@@ -26,6 +27,14 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5
 
 Condition = Literal["starting", "ready", "database-unavailable", "stopping"]
+
+
+def _settle_collector() -> None:
+    """What is loaded by now stays for good, and a batch makes thousands of objects that no cycle holds: without this
+    the cyclic collector looks at all of them again and again, a quarter of the time spent deciding."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 class Backend:
@@ -58,6 +67,7 @@ class Backend:
         self.vault = await open_vault(self.database, self.settings)
         await self._open()
         await self.log.head(self.tenant_id)
+        _settle_collector()
         self.condition = "ready"
         self._watch = asyncio.create_task(self._watching(notice), name="watch")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,7 +77,7 @@ class Client:
     updated_at: datetime
 
 
-def decide(states: Mapping[str, Any], command: RecordClient) -> Sequence[tuple[str, ClientEvent]]:
+def decide(states: Mapping[str, Any], command: RecordClient) -> tuple[tuple[str, ClientEvent], ...]:
     """An upsert is always recorded, also when it changes nothing."""
     name = f"client-{command.client_id}"
     client: Client | None = states[name]

@@ -5,7 +5,7 @@ The claim token is the id of the TaskClaimed event; a later claim makes it stale
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -158,7 +158,7 @@ class Task:
     completion: Completion | None = None
 
 
-Events = Sequence[tuple[str, TaskEvent]]
+Events = tuple[tuple[str, TaskEvent], ...]
 
 
 def decide(states: Mapping[str, Any], command: TaskCommand, selected: Selected) -> Events | Refusal | Repeat:
@@ -201,7 +201,7 @@ def _claim(command: ClaimTasks, selected: Selected) -> Events:
             events.append((name, _claimed(task, command.lease_seconds)))
             if len(events) == command.limit:
                 break
-    return events
+    return tuple(events)
 
 
 def _claimed(task: Task, lease_seconds: int) -> TaskClaimed:

@@ -27,7 +27,7 @@ _DECIDE: dict[type[Any], Callable[[Mapping[str, Any], Any, Selected], Any]] = {
 def decide(states: Mapping[str, Any], command: Any, selected: Selected, context: Context) -> Decision:
     """What the command's decider says, in the store's words."""
     decision = _DECIDE[type(command)](states, command, selected)
-    if isinstance(decision, list | tuple):
+    if isinstance(decision, tuple):
         return decision
     if isinstance(decision, Repeat):
         return Repeated(decision.stream, decision.version)

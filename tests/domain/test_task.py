@@ -62,7 +62,7 @@ def test_a_claim_takes_what_is_still_pending_up_to_its_limit() -> None:
     pending = story.states[STREAM]
     claimed = story.given(CLAIMED).states[STREAM]
     events = story.when(ClaimTasks("a", 1, 60), [("task-x", claimed), (STREAM, pending), ("task-y", pending)])
-    assert events == [(STREAM, TaskClaimed(T, "c", "a", 1, 60))]
+    assert events == ((STREAM, TaskClaimed(T, "c", "a", 1, 60)),)
 
 
 def test_the_claim_token_is_the_claims_event_id() -> None:

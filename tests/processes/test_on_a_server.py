@@ -107,12 +107,8 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 def test_the_article_on_a_server(any_server: Server, command: Command) -> None:
-    """serve refuses until migrated; then the article's calls work, repeats add nothing, its UPDATE is refused to all."""
+    """Migrated once, and found so; then the article's calls work, repeats add nothing, its UPDATE is refused to all."""
     settings = any_server.settings()
-    refused = any_server.folders.run("serve", **settings)
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert "fidelog migrate" in refusal(refused.stderr)
-
     names = [migration.name for migration in known_migrations()]
     status, out, err = command("migrate", **settings)
     assert (status, err) == (0, "")
@@ -136,6 +132,21 @@ def test_the_article_on_a_server(any_server: Server, command: Command) -> None:
     refuse_the_update(any_server, command)
     assert http.get(f"/tasks/{TASK['task_id']}").json()["status"] == "pending"
     assert served.stop() == 0
+
+
+@pytest.mark.parametrize("there", ["nothing", "roles", "schema"])
+def test_serve_does_not_migrate(server: Server, command: Command, there: str) -> None:
+    """However little of a migration is there, serve exits 1, names `fidelog migrate` and leaves the database alone."""
+    if there != "nothing":
+        assert command("migrate", **server.settings())[0] == 0
+        server.cluster.execute("DROP SCHEMA fidelog CASCADE", NAME)
+    if there == "schema":
+        server.cluster.execute("CREATE SCHEMA fidelog AUTHORIZATION fidelog_owner", NAME)
+    done = server.folders.run("serve", **server.settings())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "fidelog migrate" in refusal(done.stderr)
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT to_regclass('fidelog.migrations')::text").fetchone() == (None,)
 
 
 def refuse_the_update(server: Server, command: Command) -> None:
@@ -182,27 +193,29 @@ SECRET = "Geheim42"
 UNUSABLE = [
     "postgresql://fidelog:Geheim42@127.0.0.1:1/fidelog",
     "postgresql://fidelog:Geheim42@no-such-host.invalid/fidelog",
+    "postgresql://fidelog:p@Geheim42@127.0.0.1:1/fidelog",
     "postgresql://fidelog:p@:Geheim42@127.0.0.1:1/fidelog",
+    "postgresql://fidelog:p?Geheim42@127.0.0.1:1/fidelog",
     "postgresql://fidelog:100%Geheim42@127.0.0.1:1/fidelog",
     "host=127.0.0.1 port=1 password='Geheim42",
     "fidelog:Geheim42@127.0.0.1",
 ]
 
 
-@pytest.mark.parametrize("url", UNUSABLE, ids=["closed", "no-host", "at-in-password", "percent", "quote", "no-scheme"])
-@pytest.mark.parametrize("name", ["migrate", "status", "serve"])
+@pytest.mark.parametrize("url", UNUSABLE, ids=["closed", "no-host", "at", "at-colon", "question", "percent", "quote", "no-scheme"])
+@pytest.mark.parametrize("name", ["migrate", "status"])
 def test_a_server_that_cannot_be_reached(server18: Server, command: Command, name: str, url: str) -> None:
     """Exit 1 and one line, no traceback, and whatever is wrong with the URL, no part of its password in it."""
-    if name == "serve" and "127.0.0.1:1/" not in url:
-        pytest.skip("serve takes a second; the other commands connect alike")
-    settings = server18.settings(url)
-    if name == "serve":
-        done = server18.folders.run(name, **settings)
-        status, out, err = done.returncode, done.stdout, done.stderr
-    else:
-        status, out, err = command(name, **settings)
+    status, out, err = command(name, **server18.settings(url))
     assert (status, out) == (1, "")
     assert SECRET not in refusal(err)
+
+
+def test_serve_without_its_server(server18: Server) -> None:
+    """serve ends likewise when the server cannot be reached."""
+    done = server18.folders.run("serve", **server18.settings(UNUSABLE[0]))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert SECRET not in refusal(done.stderr)
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])

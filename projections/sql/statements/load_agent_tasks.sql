@@ -1,8 +1,9 @@
 SELECT t.*
-FROM unnest($2::text[]) AS wanted (id)
+-- Cast before the join: under row-level security a cast in the condition keeps it from using the index.
+FROM unnest($2::text[]::uuid[]) AS wanted (id)
 CROSS JOIN LATERAL (
     SELECT task_id::text, client_id, agent_name, status, priority::int, attempt::int, payload::text, result::text,
            error::text, claimed_by, claim_token::text, lease_expires_at, completed_version, completed_token::text,
            created_position, created_at, updated_at, version, position, fold_version::int
-    FROM fidelog.agent_tasks WHERE tenant_id = $1 AND task_id = wanted.id::uuid LIMIT 1
+    FROM fidelog.agent_tasks WHERE tenant_id = $1 AND task_id = wanted.id LIMIT 1
 ) AS t
