@@ -89,7 +89,7 @@ class Backend:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                await self.log.head(self.tenant_id)
+                await self.reader.ping(self.tenant_id)
                 self.condition = "ready"
             except DatabaseUnavailable:
                 if self.condition == "ready":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -56,8 +57,15 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _log_to_stderr() -> None:
+    """Warnings and errors as lines for the operator; the pool's own about connections say what `notice` says."""
+    logging.basicConfig(level=logging.WARNING, format="fidelog: %(name)s: %(message)s")
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+
 async def serve(settings: Settings) -> None:
     """Serve until a signal. Raises SettingsError and what starting the database raises."""
+    _log_to_stderr()
     listener = bind(settings)
     backend = Backend(settings)
     server = _Server(server_config(Fidelog(backend)))

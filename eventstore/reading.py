@@ -68,6 +68,11 @@ class Reader:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise DatabaseUnavailable("the database does not answer") from error
 
+    async def ping(self, tenant_id: str) -> None:
+        """One statement, tried once. Raises DatabaseUnavailable."""
+        async with self.connection(tenant_id) as connection:
+            await connection.execute(HEAD.sql.encode(), (tenant_id,))
+
     async def rows(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """All rows of one statement. A connection found dead is replaced and the read made once more."""
         for attempt in (1, 2):

@@ -9,18 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from api.demo import ARTICLES_UPDATE
 from eventstore.database import Database, Login
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import TENANT, envelope, rows, vault_of, writing
-
-ARTICLES_UPDATE = """
-    UPDATE agent_tasks
-    SET status = 'completed',
-        result = %s::jsonb,
-        updated_at = now()
-    WHERE client_id = %s AND agent_name = 'rebalancing_agent'
-      AND status = 'pending'
-"""
 
 CHANGES = (
     "UPDATE fidelog.events SET actor = 'user:forged'",
@@ -168,7 +160,7 @@ def test_the_articles_update_is_refused_as_written(
             for statement in settings:
                 connection.execute(statement.encode())
             with pytest.raises(psycopg.Error) as caught:
-                connection.execute(ARTICLES_UPDATE.encode(), ('{"action": "rebalance"}', "client-001"))
+                connection.execute(ARTICLES_UPDATE, ('{"action": "rebalance"}', "client-001"))
         assert caught.value.sqlstate == ("FL004" if login == "writer" else "42501")
     assert rows(database, "SELECT * FROM fidelog.agent_tasks") == before
 

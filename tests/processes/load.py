@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,8 +35,11 @@ class Load:
     strange: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
+    _clients: list[httpx.Client] = field(default_factory=list)
 
     def start(self) -> Load:
+        # One client a server, with a connection a thread: each client loads certificates, which takes time.
+        self._clients = [httpx.Client(base_url=url, timeout=30, limits=httpx.Limits()) for url in self.urls]
         self._threads = [threading.Thread(target=self._write, args=(n,), daemon=True) for n in range(WRITERS)]
         for thread in self._threads:
             thread.start()
@@ -54,16 +57,17 @@ class Load:
         for thread in self._threads:
             thread.join(30)
             assert not thread.is_alive(), "every request is answered or cut off"
+        for client in self._clients:
+            client.close()
         assert self.strange == []
 
     def _write(self, writer: int) -> None:
-        number = 0
-        with httpx.Client(base_url=self.urls[writer % len(self.urls)], timeout=30) as http:
-            while not self._stop.is_set() and number != self.each:
-                client_id = f"hot-{number % 3}" if writer % 2 else f"own-{writer}-{number}"
-                number += 1
-                if not self._send(http, client_id, PROFILES[number % 3]):
-                    time.sleep(0.01)
+        number, http = 0, self._clients[writer // 2 % len(self._clients)]
+        while not self._stop.is_set() and number != self.each:
+            client_id = f"hot-{number % 3}" if writer % 2 else f"own-{writer}-{number}"
+            number += 1
+            if not self._send(http, client_id, PROFILES[number % 3]):
+                time.sleep(0.01)
 
     def _send(self, http: httpx.Client, client_id: str, profile: str) -> bool:
         key = str(uuid.uuid4())
@@ -142,6 +146,3 @@ def _positions(http: httpx.Client) -> dict[str, int]:
     positions = {event["correlation_id"]: event["position"] for event in events}
     assert len(positions) == len(events), "a command stands twice in the log"
     return positions
-
-
-Kill = Callable[[], None]

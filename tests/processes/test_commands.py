@@ -40,7 +40,9 @@ def test_help_explains(command: Command, arguments: tuple[str, ...]) -> None:
     status, out, err = command(*arguments, "--help")
     assert (status, err) == (0, "")
     assert out.startswith(" ".join(["usage: fidelog", *arguments]))
-    words = ("--data-dir", "--state-dir") if arguments else (*COMMANDS, "FIDELOG_PORT", "FIDELOG_HOST", "FIDELOG_DATA_DIR")
+    words = (
+        ("--data-dir", "--state-dir") if arguments else (*COMMANDS, "FIDELOG_PORT", "FIDELOG_HOST", "FIDELOG_DATA_DIR")
+    )
     assert all(word in out for word in words), out
 
 
@@ -107,14 +109,18 @@ def test_database_url(served: Served, command: Command, login: str | None) -> No
     assert out.count("\n") == 1
     assert out.startswith("postgresql://")
     with psycopg.connect(out.strip()) as connection:
-        row = connection.execute("SELECT current_user, session_user, current_schemas(false), current_database()").fetchone()
+        row = connection.execute(
+            "SELECT current_user, session_user, current_schemas(false), current_database()"
+        ).fetchone()
     user = "postgres" if login == "superuser" else f"fidelog_{login or 'reader'}"
     assert row == (user, user, ["pg_catalog", "fidelog"], "fidelog")
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("database-url",)])
 @pytest.mark.parametrize("there", [False, True], ids=["no-folder", "stopped"])
-def test_nothing_runs(new: Folders, prepared: Folders, command: Command, arguments: tuple[str, ...], there: bool) -> None:
+def test_nothing_runs(
+    new: Folders, prepared: Folders, command: Command, arguments: tuple[str, ...], there: bool
+) -> None:
     """Exit 1 and one line that tells how to start it; nothing is started or made."""
     folders = prepared if there else new
     status, out, err = command(*arguments, **folders.settings())

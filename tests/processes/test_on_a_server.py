@@ -202,7 +202,9 @@ UNUSABLE = [
 ]
 
 
-@pytest.mark.parametrize("url", UNUSABLE, ids=["closed", "no-host", "at", "at-colon", "question", "percent", "quote", "no-scheme"])
+@pytest.mark.parametrize(
+    "url", UNUSABLE, ids=["closed", "no-host", "at", "at-colon", "question", "percent", "quote", "no-scheme"]
+)
 @pytest.mark.parametrize("name", ["migrate", "status"])
 def test_a_server_that_cannot_be_reached(server18: Server, command: Command, name: str, url: str) -> None:
     """Exit 1 and one line, no traceback, and whatever is wrong with the URL, no part of its password in it."""

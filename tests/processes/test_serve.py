@@ -7,18 +7,29 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from api.serve import bind
+from api.settings import SettingsError, read
 from eventstore.embedded.locks import FileLock
 from eventstore.vault.keys import KeyUnavailable, MasterKeys
 from tests.clusters import CLEAR_NAMES
 from tests.processes.conftest import Command, refusal
-from tests.processes.fidelog_process import FidelogProcess, Folders, tenant_locked, until, until_waiting
+from tests.processes.fidelog_process import (
+    LIMIT,
+    FidelogProcess,
+    Folders,
+    new_folders,
+    tenant_locked,
+    until,
+    until_waiting,
+)
 
 CLIENT = {"client_id": "client-001", "full_name": CLEAR_NAMES[0], "risk_profile": "moderate"}
 
@@ -37,6 +48,33 @@ def unavailable(answer: httpx.Response) -> bool:
         and problem["type"] == "urn:fidelog:problem:database-unavailable"
         and int(answer.headers["retry-after"]) > 0
     )
+
+
+@dataclass
+class Stalled:
+    """A server that got SIGTERM while a request of which the rest never comes was under way."""
+
+    folders: Folders
+    served: FidelogProcess
+    ended: Future[tuple[int, float]]
+    """Exit status, and seconds since the signal."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stalled(prepared: Folders) -> Iterator[Stalled]:
+    """Begun before the module's first test and looked at after its last: ten seconds pass meanwhile."""
+
+    def stop(served: FidelogProcess) -> tuple[int, float]:
+        begun = time.monotonic()
+        return served.stop(), time.monotonic() - begun
+
+    with new_folders(copied_from=prepared) as folders, ThreadPoolExecutor(1) as threads:
+        served = folders.serve().ready()
+        with socket.create_connection(("127.0.0.1", served.bound_port())) as connection:
+            head = "POST /clients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9"
+            connection.sendall(f"{head}\r\n\r\n{{".encode())
+            assert served.client().get("/livez").status_code == 200
+            yield Stalled(folders, served, threads.submit(stop, served))
 
 
 def until_alive(served: FidelogProcess) -> int:
@@ -125,20 +163,6 @@ def test_the_drain_answers_what_is_under_way(folders: Folders) -> None:
     assert folders.postgres() == []
 
 
-def test_a_stalled_request_delays_the_stop_by_ten_seconds_at_most(folders: Folders) -> None:
-    """A client that never sends the rest of its body cannot keep the server; it still stops cleanly, with exit 0."""
-    served = folders.serve().ready()
-    with socket.create_connection(("127.0.0.1", served.bound_port())) as stalled:
-        head = "POST /clients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        stalled.sendall(head.encode())
-        assert served.client().get("/livez").status_code == 200
-        begun = time.monotonic()
-        assert served.stop() == 0
-    assert time.monotonic() - begun < 13
-    assert folders.postgres() == []
-    assert "Traceback" not in served.stderr()
-
-
 def test_a_second_signal_ends_at_once_and_the_next_start_keeps_everything(folders: Folders) -> None:
     """With a write under way the second signal does not wait; what had been acknowledged is there after a restart."""
     served = folders.serve().ready()
@@ -177,10 +201,15 @@ def test_options_win_over_the_environment_and_a_new_folder_is_made(new: Folders)
     "variables",
     [
         {"FIDELOG_TEST_DATABASE_URL": "postgresql://127.0.0.1:1/nothing", "LC_ALL": "de_CH.UTF-8", "LANG": "xx_XX"},
-        {"PGHOST": "127.0.0.1", "PGPORT": "1", "PGUSER": "nobody", "PGDATABASE": "x", "PGOPTIONS": "-c role=nobody"},
-        {"PGHOSTADDR": "127.0.0.1"},
+        {
+            "PGHOSTADDR": "127.0.0.1",
+            "PGPORT": "1",
+            "PGUSER": "nobody",
+            "PGDATABASE": "x",
+            "PGOPTIONS": "-c role=nobody",
+        },
     ],
-    ids=["tests-and-locale", "libpq", "hostaddr"],
+    ids=["tests-and-locale", "libpq"],
 )
 def test_variables_that_are_not_settings_are_ignored(folders: Folders, variables: dict[str, str]) -> None:
     """Neither the tests' database, a locale that is not installed, nor libpq's variables turn serve from its folder."""
@@ -202,13 +231,15 @@ def test_a_port_that_is_taken_is_refused(new: Folders) -> None:
     assert not new.state.exists()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-def test_an_address_that_others_reach_is_refused(new: Folders, host: str) -> None:
+def test_an_address_that_others_reach_is_refused(new: Folders) -> None:
     """Without API keys only loopback is served: exit 1, one line that names the setting, nothing is made."""
-    done = new.run("serve", FIDELOG_HOST=host)
+    done = new.run("serve", FIDELOG_HOST="0.0.0.0")
     assert (done.returncode, done.stdout) == (1, "")
     assert "FIDELOG_HOST" in refusal(done.stderr)
     assert not new.data.exists()
+    for host in ("::", "192.0.2.1", "example.org", "127.0.0.1.example.org"):
+        with pytest.raises(SettingsError, match="FIDELOG_HOST"):
+            bind(replace(read({}, {}), host=host, port=0))
 
 
 BAD_SETTINGS = [
@@ -237,12 +268,12 @@ def test_a_bad_setting_is_refused(new: Folders, command: Command, name: str, val
     assert name in refusal(err)
 
 
-@pytest.mark.parametrize("kind", ["a file", "below a file", "not writable"])
+@pytest.mark.parametrize("kind", ["a file", "not writable"])
 def test_a_data_folder_that_cannot_be_used_is_refused(new: Folders, kind: str) -> None:
     """Exit 1 and one line that names the folder, no traceback."""
     file = new.outer / "file"
     file.touch()
-    folder = {"a file": file, "below a file": file / "d", "not writable": Path("/proc/fidelog")}[kind]
+    folder = file if kind == "a file" else Path("/proc/fidelog")
     if kind == "not writable" and os.geteuid() != 0:
         folder = new.outer / "locked" / "d"
         folder.parent.mkdir(mode=0o500)
@@ -251,20 +282,18 @@ def test_a_data_folder_that_cannot_be_used_is_refused(new: Folders, kind: str) -
     assert str(folder) in refusal(done.stderr)
 
 
-@pytest.mark.parametrize("damage", ["missing", "wrong", "no key"])
+@pytest.mark.parametrize("damage", ["missing", "wrong"])
 def test_a_database_without_its_master_key_is_refused(folders: Folders, damage: str) -> None:
     """Exit 1 and one line that names what to restore; no new key hides the loss, and PostgreSQL is stopped again."""
     key = folders.master_keys / "epoch-1"
     if damage == "missing":
         key.unlink()
-    elif damage == "wrong":
-        key.write_text("5" * 64 + "\n")
     else:
-        (folders.master_keys / "epoch-2").write_bytes(b"\xff\xfe no key")
+        key.write_text("5" * 64 + "\n")
     before = sorted(folders.state.rglob("*"))
     done = folders.run("serve")
     assert (done.returncode, done.stdout) == (1, "")
-    assert ("epoch-2" if damage == "no key" else "FIDELOG_STATE_DIR") in refusal(done.stderr)
+    assert "FIDELOG_STATE_DIR" in refusal(done.stderr)
     assert sorted(folders.state.rglob("*")) == before
     assert folders.postgres() == []
 
@@ -280,3 +309,12 @@ def test_a_stray_file_among_the_keys_is_named(tmp_path: Path, name: str, content
     (tmp_path / "master-keys" / name).write_bytes(content)
     with pytest.raises(KeyUnavailable, match=name):
         MasterKeys.open(tmp_path, create=False)
+
+
+def test_a_stalled_request_delays_the_stop_by_ten_seconds_at_most(stalled: Stalled) -> None:
+    """A client that never sends the rest of its body cannot keep the server; it still stops cleanly, with exit 0."""
+    status, seconds = stalled.ended.result(LIMIT)
+    assert status == 0
+    assert seconds < 13
+    assert stalled.folders.postgres() == []
+    assert "Traceback" not in stalled.served.stderr()
