@@ -30,7 +30,8 @@ Scope = Mapping[str, Any]
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 _QUOTED = re.compile(r'"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"')
-_ACTOR = re.compile(r"(?:agent|user):[A-Za-z0-9][A-Za-z0-9._:-]{0,127}(?:@[A-Za-z0-9._-]{1,64})?")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+_ACTOR = re.compile(rf"user:{_NAME}|agent:{_NAME}(?:@[A-Za-z0-9._-]{{1,64}})?")
 _ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<value>[\x21\x23-\x7e]*)"')
 _VERSION = re.compile(r"(?P<version>0|[1-9][0-9]{0,17})(?:\..*)?")
 _TRACEPARENT = re.compile(
@@ -138,6 +139,11 @@ class Call:
             self._fault("Fidelog-Actor", "must be agent:<name>[@version] or user:<id>")
             return LOCAL_ACTOR
         return actor
+
+    @property
+    def principal(self) -> str:
+        """The actor without an agent's version: an agent that was upgraded between sending and retrying is the same."""
+        return self.actor.partition("@")[0]
 
     def may_act_as(self, agent_name: str) -> bool:
         """`user:…` may act for any agent, `agent:x` (of any version) only for x."""

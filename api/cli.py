@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = _Parser(
         prog="fidelog",
-        description="Fidelog: an append-only, provable system of record for a wealth manager's AI agents.",
+        description="Fidelog: an append-only system of record for a wealth manager's AI agents.",
         epilog=_settings_text() + "\n\nstart here: fidelog serve (or make run), then fidelog demo in another terminal",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

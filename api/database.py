@@ -84,21 +84,34 @@ async def use_server(settings: Settings) -> Database:
     database = server_database(settings)
     try:
         pending = (await migration_state(database)).pending
-    except (psycopg.errors.UndefinedObject, psycopg.errors.InvalidParameterValue, psycopg.errors.InvalidSchemaName):
-        pending = ("all",)  # the roles or the schema are not there yet
+    except psycopg.OperationalError:
+        if not await _answers(settings.database_url):
+            raise
+        pending = tuple(migration.name for migration in known_migrations())  # not even the logins are there
     if pending:
         raise MigrationError(f"the database is not migrated ({', '.join(pending)} pending); run fidelog migrate")
     return database
 
 
+async def _answers(url: str | None) -> bool:
+    """Whether the server can be reached as the URL says, without taking a role."""
+    if url is None:
+        return False
+    try:
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def weak_logins(database: Database) -> str | None:
     """A warning when logins share one URL and only take their role at start-up."""
     weak = database.weak_logins
-    if not weak:
+    if not weak or database.fallback is None:
         return None
-    names = ", ".join(weak)
-    number = "every login" if len(weak) == len(LOGINS) else names
+    logins = f"the logins {', '.join(weak)} connect" if len(weak) > 1 else f"the login {weak[0]} connects"
     return (
-        f"warning: {number} connects by FIDELOG_DATABASE_URL and only takes its role at start-up, so whoever holds "
-        "that URL can take any role; give logins of their own in FIDELOG_WRITER_URL, FIDELOG_READER_URL, …"
+        f"warning: {logins} by FIDELOG_DATABASE_URL and only then take their role, so whoever holds that URL can take "
+        "any role; give each login a URL of its own (FIDELOG_WRITER_URL, FIDELOG_READER_URL, …)"
     )

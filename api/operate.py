@@ -106,7 +106,7 @@ def _content(database: Database, description: Description, state: State) -> dict
 
 def _show(content: dict[str, Any], database: Database) -> None:
     console = Console(highlight=False)
-    where = database.data_dir or "the server of FIDELOG_DATABASE_URL"
+    where = database.data_dir or "a server of yours"
     console.print(f"Fidelog {content['version']}")
     console.print(
         f"database    {content['database']['kind']}, PostgreSQL {content['database']['server_version']}, {where}"

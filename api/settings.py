@@ -61,8 +61,7 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         return given.get(name) or environment.get(setting.variable) or setting.default
 
     values = {setting.variable: value(setting) for setting in SETTINGS}
-    data_dir = Path(values["FIDELOG_DATA_DIR"]).expanduser().absolute()
-    state_dir = Path(values["FIDELOG_STATE_DIR"]).expanduser().absolute()
+    data_dir, state_dir = _folder(values, "FIDELOG_DATA_DIR"), _folder(values, "FIDELOG_STATE_DIR")
     if state_dir == data_dir or data_dir in state_dir.parents:
         raise SettingsError(
             "FIDELOG_STATE_DIR lies inside FIDELOG_DATA_DIR; choose a folder outside, so that no copy of the data "
@@ -76,6 +75,14 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         database_url=values["FIDELOG_DATABASE_URL"] or None,
         login_urls={login: url for login in LOGINS if (url := values[f"FIDELOG_{login.upper()}_URL"])},
     )
+
+
+def _folder(values: Mapping[str, str], variable: str) -> Path:
+    """The folder with symbolic links and `..` resolved, so that folders can be compared."""
+    try:
+        return Path(values[variable]).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise SettingsError(f"{variable} is not a folder that can be found ({error}); give another path") from error
 
 
 def _port(text: str) -> int:

@@ -35,8 +35,8 @@ STORE_ERRORS: dict[type[errors.StoreError], Callable[[Any], Problem]] = {
 
 
 def problem_of(error: errors.StoreError) -> Problem:
-    """The problem for an error of the store; the database's own words are never passed on."""
+    """The problem for an error of the store; the store's words are passed on, the database's own never."""
     for kind, build in STORE_ERRORS.items():
         if isinstance(error, kind):
             return build(error)
-    return Problem("database-unavailable", "The database is not available; send the request again with the same key")
+    return Problem("database-unavailable", f"{str(error).capitalize()}; send the request again with the same key")

@@ -58,7 +58,7 @@ class Writes:
         call.correlation_id = call.correlation_id or command_id
         kind = "internal" if key is None else "caller"
         # P5: method, path, principal and the body as parsed, keys sorted, no defaults added.
-        request = f"{call.scope['method']}\n{path}\n{call.actor}\n".encode() + orjson.dumps(
+        request = f"{call.scope['method']}\n{path}\n{call.principal}\n".encode() + orjson.dumps(
             call.body, option=orjson.OPT_SORT_KEYS
         )
         envelope = Envelope(
@@ -66,7 +66,7 @@ class Writes:
             actor=call.actor,
             command=None,  # type: ignore[arg-type]  # set below, on both ways
             command_id=command_id,
-            idempotency_key=backend.vault.idempotency_key(tenant_id, call.actor, kind, key or command_id),
+            idempotency_key=backend.vault.idempotency_key(tenant_id, call.principal, kind, key or command_id),
             request_hash=None,
             correlation_id=call.correlation_id,
             expected=expected,

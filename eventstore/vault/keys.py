@@ -67,7 +67,8 @@ class MasterKeys:
 def _make_first(folder: Path) -> None:
     """Make epoch 1's key. Written whole and linked into place, so that of two processes one key wins and none is
     ever seen half written."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     draft = folder / f".draft-{os.getpid()}-{os.urandom(4).hex()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from eventstore.errors import DatabaseUnavailable
 from eventstore.records import Context, Decision, Encoded, Envelope, RecordedEvent, Selected
 from eventstore.statements import Statement
 
@@ -79,8 +80,8 @@ def category(stream: str) -> str:
     return stream.partition("-")[0]
 
 
-class FoldMismatch(Exception):
-    """A row was written by another version of the fold than this process runs."""
+class FoldMismatch(DatabaseUnavailable):
+    """A row was written by another version of the fold than this process runs: it may not be read as ours."""
 
 
 Batch = Sequence[Envelope]

@@ -184,8 +184,7 @@ class _Lane:
         try:
             outcomes = await self._outcomes([waiting.envelope for waiting in batch])
         except Exception as error:
-            if not isinstance(error, StoreError):
-                log.exception("a batch of %d commands failed", len(batch))
+            log.error("a batch of %d commands failed: %s", len(batch), error, exc_info=not isinstance(error, StoreError))
             outcomes = [error] * len(batch)
         except asyncio.CancelledError:
             for waiting in batch:
@@ -201,7 +200,7 @@ class _Lane:
         the tenant's lock first (so the lost session has ended), then finds by its key and command_id what had been
         committed, and decides only the rest.
         """
-        clock, unknown = asyncio.get_running_loop().time, False
+        clock, unknown, warned = asyncio.get_running_loop().time, False, False
         started = clock()
         while True:
             try:
@@ -218,7 +217,9 @@ class _Lane:
                 patience = self._limits.resolve_seconds if unknown else self._limits.connect_seconds
                 if clock() - started > patience:
                     raise DatabaseUnavailable("the database does not answer") from error
-                log.warning("a batch of %d commands is run again: %s", len(batch), error)
+                if not warned:
+                    log.warning("a batch of %d commands is run again: %s", len(batch), str(error).split("\n")[0])
+                warned = True
                 await asyncio.sleep(RETRY_PAUSE)
 
     async def _attempt(self, batch: Sequence[Envelope]) -> Sequence[Outcome]:

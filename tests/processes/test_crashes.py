@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,11 +16,18 @@ from tests.processes.fidelog_process import FidelogProcess, Folders, tenant_lock
 from tests.processes.load import Load, check, log_of
 
 RESTARTED = "the database was started again"
+Pair = tuple[FidelogProcess, FidelogProcess]
 BODY = {"full_name": CLEAR_NAMES[1], "risk_profile": "growth"}
 
 
 def is_ready(http: httpx.Client) -> bool:
+    """Whether it can be used."""
     return http.get("/readyz").status_code == 200
+
+
+def restarted(process: FidelogProcess, times: int) -> bool:
+    """Whether the process has told so often that it started PostgreSQL again."""
+    return process.stderr().count(RESTARTED) == times
 
 
 def assert_nothing_in_clear(folders: Folders) -> None:
@@ -56,9 +63,9 @@ def test_killed_postgres_is_started_again_by_the_same_process(folders: Folders) 
     for number in (1, 2):
         load.until_acknowledged(80)
         folders.kill_postgres()
-        until("PostgreSQL is back", lambda wanted=number: served.stderr().count(RESTARTED) == wanted, 15)
+        until("PostgreSQL is back", partial(restarted, served, number), 15)
         load.until_acknowledged(50)
-        until("it is ready again", lambda: is_ready(http), 10)
+        until("it is ready again", partial(is_ready, http), 10)
     load.finish()
     assert set(load.statuses) <= {200, 503}, load.statuses
     assert served.process.poll() is None
@@ -70,13 +77,10 @@ def test_killed_postgres_is_started_again_by_the_same_process(folders: Folders) 
 
 
 @pytest.fixture
-def pair(folders: Folders) -> Iterator[tuple[FidelogProcess, FidelogProcess]]:
+def pair(folders: Folders) -> Pair:
     """Two processes on one data folder, started at once."""
     first, second = folders.serve(), folders.serve()
-    yield first.ready(), second.ready()
-
-
-Pair = tuple[FidelogProcess, FidelogProcess]
+    return first.ready(), second.ready()
 
 
 def test_two_processes_share_a_folder(folders: Folders, pair: Pair) -> None:
@@ -105,7 +109,7 @@ def test_one_of_two_processes_restarts_postgres(folders: Folders, pair: Pair) ->
     load.finish()
     for process in pair:
         http = process.client()
-        until("it is ready again", lambda http=http: is_ready(http), 10)
+        until("it is ready again", partial(is_ready, http), 10)
         assert http.post("/clients", json={"client_id": f"after-{process.process.pid}", **BODY}).status_code == 200
     assert sum(process.stderr().count(RESTARTED) for process in pair) == 1
     events = log_of(pair[0].client())

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
-from api.serve import bind
-from api.settings import SettingsError, read
 from eventstore.embedded.locks import FileLock
-from eventstore.vault.keys import KeyUnavailable, MasterKeys
 from tests.clusters import CLEAR_NAMES
-from tests.processes.conftest import Command, refusal
 from tests.processes.fidelog_process import (
     LIMIT,
     FidelogProcess,
@@ -217,98 +211,6 @@ def test_variables_that_are_not_settings_are_ignored(folders: Folders, variables
     assert served.client().post("/clients", json=CLIENT).status_code == 200
     assert served.stop() == 0
     assert folders.postgres() == []
-
-
-def test_a_port_that_is_taken_is_refused(new: Folders) -> None:
-    """Exit 1 and one line that names the setting; no folder is made."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        done = new.run("serve", FIDELOG_PORT=port)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert port in refusal(done.stderr)
-    assert "FIDELOG_PORT" in done.stderr
-    assert not new.data.exists()
-    assert not new.state.exists()
-
-
-def test_an_address_that_others_reach_is_refused(new: Folders) -> None:
-    """Without API keys only loopback is served: exit 1, one line that names the setting, nothing is made."""
-    done = new.run("serve", FIDELOG_HOST="0.0.0.0")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "FIDELOG_HOST" in refusal(done.stderr)
-    assert not new.data.exists()
-    for host in ("::", "192.0.2.1", "example.org", "127.0.0.1.example.org"):
-        with pytest.raises(SettingsError, match="FIDELOG_HOST"):
-            bind(replace(read({}, {}), host=host, port=0))
-
-
-BAD_SETTINGS = [
-    ("FIDELOG_PORT", "abc"),
-    ("FIDELOG_PORT", "-1"),
-    ("FIDELOG_PORT", "65536"),
-    ("FIDELOG_PORT", "٣"),
-    ("FIDELOG_PORT", "9" * 5000),
-    ("FIDELOG_STATE_DIR", "{outer}/d"),
-    ("FIDELOG_STATE_DIR", "{outer}/d/keys"),
-    ("FIDELOG_STATE_DIR", "{outer}/other/../d/keys"),
-    ("FIDELOG_STATE_DIR", "{outer}/link/keys"),
-    ("FIDELOG_DATA_DIR", "~no-such-user-here/d"),
-]
-
-
-@pytest.mark.parametrize(("name", "value"), BAD_SETTINGS, ids=[f"{n}-{ascii(v[:24])}" for n, v in BAD_SETTINGS])
-def test_a_bad_setting_is_refused(new: Folders, command: Command, name: str, value: str) -> None:
-    """Exit 1 and one line that names the setting; keys never end up inside the data folder, however it is spelled.
-
-    `status` reads the settings as `serve` does, and ends also when one is wrongly accepted.
-    """
-    (new.outer / "link").symlink_to(new.data)
-    status, out, err = command("status", **{**new.settings(), name: value.replace("{outer}", str(new.outer))})
-    assert (status, out) == (1, "")
-    assert name in refusal(err)
-
-
-@pytest.mark.parametrize("kind", ["a file", "not writable"])
-def test_a_data_folder_that_cannot_be_used_is_refused(new: Folders, kind: str) -> None:
-    """Exit 1 and one line that names the folder, no traceback."""
-    file = new.outer / "file"
-    file.touch()
-    folder = file if kind == "a file" else Path("/proc/fidelog")
-    if kind == "not writable" and os.geteuid() != 0:
-        folder = new.outer / "locked" / "d"
-        folder.parent.mkdir(mode=0o500)
-    done = new.run("serve", FIDELOG_DATA_DIR=str(folder))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert str(folder) in refusal(done.stderr)
-
-
-@pytest.mark.parametrize("damage", ["missing", "wrong"])
-def test_a_database_without_its_master_key_is_refused(folders: Folders, damage: str) -> None:
-    """Exit 1 and one line that names what to restore; no new key hides the loss, and PostgreSQL is stopped again."""
-    key = folders.master_keys / "epoch-1"
-    if damage == "missing":
-        key.unlink()
-    else:
-        key.write_text("5" * 64 + "\n")
-    before = sorted(folders.state.rglob("*"))
-    done = folders.run("serve")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "FIDELOG_STATE_DIR" in refusal(done.stderr)
-    assert sorted(folders.state.rglob("*")) == before
-    assert folders.postgres() == []
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("epoch-2", b""), ("epoch-2", b"no key"), ("epoch-2", b"\xe9" * 64), ("epoch-1.bak", b"6" * 64), ("epoch-", b"")],
-    ids=["empty", "text", "not-ascii", "a-copy", "no-number"],
-)
-def test_a_stray_file_among_the_keys_is_named(tmp_path: Path, name: str, content: bytes) -> None:
-    """A file that looks like an epoch's key and is none is refused by its name, whatever it holds."""
-    MasterKeys.open(tmp_path, create=True)
-    (tmp_path / "master-keys" / name).write_bytes(content)
-    with pytest.raises(KeyUnavailable, match=name):
-        MasterKeys.open(tmp_path, create=False)
 
 
 def test_a_stalled_request_delays_the_stop_by_ten_seconds_at_most(stalled: Stalled) -> None:
