@@ -28,7 +28,7 @@ TASK = {
     "payload": {"objective": "review allocation"},
 }
 NAME = f"fidelog_own_{os.getpid()}"
-WARNING = "only takes its role at start-up"
+WARNING = "FIDELOG_WRITER_URL"
 
 
 @dataclass
@@ -84,7 +84,7 @@ def server(server18: Server) -> Server:
     return server18
 
 
-@pytest.fixture(params=["18", pytest.param("16", marks=pytest.mark.pg16), "given"])
+@pytest.fixture(params=["18", "16", "given"])
 def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Also PostgreSQL 16, and the server of FIDELOG_TEST_DATABASE_URL, whose other databases are left alone."""
     if request.param == "18":
@@ -118,7 +118,8 @@ def test_the_article_on_a_server(any_server: Server, command: Command) -> None:
     assert command("migrate", **settings) == (0, up_to_date, "")
 
     served = any_server.folders.serve(**settings).ready()
-    assert WARNING in refusal(served.stderr())
+    assert refusal(served.stderr()).startswith("warning: ")
+    assert WARNING in served.stderr()
     http = served.client()
     for replayed in (False, True):
         answer = http.post("/clients", json=CLIENT, headers={"idempotency-key": "k"})
@@ -243,9 +244,10 @@ def test_a_database_of_another_version(server: Server, command: Command, change:
         status, out, err = command(name, **server.settings())
         assert (status, out) == (1, "")
         assert named in refusal(err)
-    done = server.folders.run("serve", **server.settings())
-    assert (done.returncode, done.stdout) == (1, "")
-    assert named in refusal(done.stderr)
+    if change == "newer":  # once is enough: a process of its own takes a second
+        done = server.folders.run("serve", **server.settings())
+        assert (done.returncode, done.stdout) == (1, "")
+        assert named in refusal(done.stderr)
 
 
 def test_an_owner_who_is_no_superuser(server: Server, command: Command) -> None:
