@@ -48,11 +48,11 @@ class Fidelog(FastAPI):
         )
         for area in areas:
             for operation in area.operations():
-                self.router.routes.append(LeanRoute(operation))
+                self.router.routes.append(LeanRoute(operation, backend.require))
         document = Operation(
             "GET", "/openapi.json", "This document", self._document, answer=StatusOut, documented=False
         )
-        self.router.routes.append(LeanRoute(document))
+        self.router.routes.append(LeanRoute(document, backend.require))
         self.router.default = _no_route
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -71,6 +71,11 @@ class Backend:
         self.condition = "ready"
         self._watch = asyncio.create_task(self._watching(notice), name="watch")
 
+    def require(self) -> None:
+        """Raises DatabaseUnavailable until everything is up."""
+        if self.condition == "starting":
+            raise DatabaseUnavailable("the server is starting")
+
     async def _open(self) -> None:
         self._engine = engine()
         self.reader = Reader(self.database.url("reader"))

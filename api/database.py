@@ -41,7 +41,13 @@ async def migrate(database: Database, settings: Settings, superuser_url: str) ->
     Returns the migrations applied. Raises MigrationError, KeyUnavailable, psycopg.Error.
     """
     await provision.prepare(superuser_url)
-    applied = await provision.migrate_database(database, known_migrations())
+    try:
+        applied = await provision.migrate_database(database, known_migrations())
+    except psycopg.OperationalError as error:
+        raise MigrationError(
+            f"this login may not act as fidelog_owner ({str(error).splitlines()[0]}); migrate as a superuser, or as a "
+            "role with CREATEROLE that made the logins"
+        ) from error
     async with await psycopg.AsyncConnection.connect(database.url("owner"), autocommit=True) as connection:
         cursor = await connection.execute("SELECT EXISTS (SELECT 1 FROM fidelog.tenant_keys)")
         has_keys = await cursor.fetchone() == (True,)
@@ -68,7 +74,7 @@ async def open_vault(database: Database, settings: Settings) -> Vault:
 async def start_embedded(settings: Settings, notice: Callable[[str], None]) -> tuple[EmbeddedServer, Database]:
     """Join the embedded server and migrate its database. Raises EmbeddedServerError and what `migrate` raises."""
     server = EmbeddedServer(settings.data_dir, notice=notice)
-    await asyncio.to_thread(server.join)
+    await _join(server)
     try:
         await provision.create_database(server.conninfo("postgres", "postgres"), NAME)
         database = embedded_database(server)
@@ -79,15 +85,29 @@ async def start_embedded(settings: Settings, notice: Callable[[str], None]) -> t
     return server, database
 
 
+async def _join(server: EmbeddedServer) -> None:
+    """Join in a thread. Cancelled, it gives up and waits for the thread: nothing is left running unnoticed."""
+    joining = asyncio.ensure_future(asyncio.to_thread(server.join))
+    try:
+        await asyncio.shield(joining)
+    except asyncio.CancelledError:
+        server.give_up()
+        await asyncio.gather(joining, return_exceptions=True)
+        await asyncio.to_thread(server.leave)
+        raise
+
+
 async def use_server(settings: Settings) -> Database:
     """The given server's database, found migrated. Raises MigrationError, psycopg.Error."""
     database = server_database(settings)
     try:
         pending = (await migration_state(database)).pending
-    except psycopg.OperationalError:
-        if not await _answers(settings.database_url):
+    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
+        if isinstance(error, psycopg.OperationalError) and not await _answers(settings.database_url):
             raise
-        pending = tuple(migration.name for migration in known_migrations())  # not even the logins are there
+        pending = tuple(
+            migration.name for migration in known_migrations()
+        )  # not even the logins or their rights are there
     if pending:
         raise MigrationError(f"the database is not migrated ({', '.join(pending)} pending); run fidelog migrate")
     return database

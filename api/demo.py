@@ -6,6 +6,7 @@ Every step checks what it shows; the exit status is 0 only if each behaved.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,13 +49,14 @@ class StepFailed(Exception):
 def demo(url: str | None) -> int:
     """Play the story against `url`, or a server of its own. The exit status: 0 only if every step behaved."""
     console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # unwinds: the server is stopped too
     try:
         if url is not None:
             _Story(console, url, None).play()
         else:
             with _own_server(console) as (own_url, reader_url):
                 _Story(console, own_url, reader_url).play()
-    except (StepFailed, httpx.HTTPError) as error:
+    except (StepFailed, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         console.print(f"[bold red]The demo failed:[/] {error}")
         return 1
     return 0
@@ -72,7 +74,8 @@ def _own_server(console: Console) -> Iterator[tuple[str, str]]:
             "FIDELOG_STATE_DIR": f"{folder}/state",
         }
         command = [sys.executable, "-c", "from api.cli import main; main(['serve'])"]
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        # A session of its own: Ctrl-C reaches this program alone, which then stops the server in good order.
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
             assert process.stdout is not None
             line = process.stdout.readline().strip()

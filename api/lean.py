@@ -76,10 +76,14 @@ class Operation:
 
 
 class LeanRoute(APIRoute):
-    """A route of FastAPI's whose requests go straight to the operation's handler."""
+    """A route of FastAPI's whose requests go straight to the operation's handler.
 
-    def __init__(self, operation: Operation) -> None:
+    `require` raises when the database cannot be asked yet; routes without headers to speak of do without it.
+    """
+
+    def __init__(self, operation: Operation, require: Callable[[], None]) -> None:
         self.operation = operation
+        self._require = require
         super().__init__(
             operation.path,
             _signature(operation),
@@ -116,6 +120,8 @@ class LeanRoute(APIRoute):
         if operation.body is not None:
             await call.read_body(receive)
         call.check_origin()
+        if operation.headers is not None:
+            self._require()
         if operation.authorise is not None:
             await operation.authorise(call)
         call.check(operation.body, operation.query or NoQuery, operation.free_json, guarded=operation.guarded)

@@ -66,10 +66,10 @@ def _log_to_stderr() -> None:
 async def serve(settings: Settings) -> None:
     """Serve until a signal. Raises SettingsError and what starting the database raises."""
     _log_to_stderr()
-    listener = bind(settings)
     backend = Backend(settings)
     server = _Server(server_config(Fidelog(backend)))
     _on_signals(server)
+    listener = bind(settings)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await _start(backend, server)
@@ -115,7 +115,7 @@ def server_config(app: Fidelog) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         access_log=False,
-        log_level="warning",
+        log_level="critical",  # the routes log what matters; a cancelled request at the end does not
         server_header=False,
         date_header=True,
         proxy_headers=False,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from eventstore.database import LOGINS, Login
 
@@ -72,9 +76,27 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         port=_port(values["FIDELOG_PORT"]),
         data_dir=data_dir,
         state_dir=state_dir,
-        database_url=values["FIDELOG_DATABASE_URL"] or None,
-        login_urls={login: url for login in LOGINS if (url := values[f"FIDELOG_{login.upper()}_URL"])},
+        database_url=_url(values, "FIDELOG_DATABASE_URL"),
+        login_urls={login: url for login in LOGINS if (url := _url(values, f"FIDELOG_{login.upper()}_URL"))},
     )
+
+
+def _url(values: Mapping[str, str], variable: str) -> str | None:
+    """A libpq URL or connection string. Never echoed: it may hold a password, also where a wrong one is cut apart."""
+    url = values[variable]
+    if not url:
+        return None
+    try:
+        parts = conninfo_to_dict(url)
+        sound = "@" not in str(parts.get("host", "")) and re.fullmatch(r"[0-9,]*", str(parts.get("port", "")))
+    except psycopg.Error:
+        sound = None
+    if not sound:
+        raise SettingsError(
+            f"{variable} is not a PostgreSQL URL; write postgresql://user:password@host:port/database, with special "
+            "characters percent-encoded"
+        )
+    return url
 
 
 def _folder(values: Mapping[str, str], variable: str) -> Path:
@@ -86,6 +108,6 @@ def _folder(values: Mapping[str, str], variable: str) -> Path:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+    if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
         raise SettingsError("FIDELOG_PORT must be a number from 0 to 65535")
     return int(text)

@@ -11,7 +11,6 @@ import orjson
 from api.answer import Answer, Header
 from api.backend import Backend
 from api.call import Call
-from api.problems import Problem
 from eventstore.records import Command, Envelope, ExpectedVersion, Receipt, RecordedEvent, Repeated, Sealing
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import REQUEST
@@ -39,11 +38,9 @@ class Writes:
     ) -> Receipt:
         """The command's receipt, first or repeated. `path` is the request's, its ids in canonical form.
 
-        Raises Problem and StoreError.
+        Raises StoreError.
         """
         backend = self._backend
-        if backend.condition == "starting":
-            raise Problem("database-unavailable", "The server is starting")
         envelope = self._envelope(call, path, about, expected)
         answer = await backend.writer.submit(envelope)
         if isinstance(answer, Repeated):

@@ -40,7 +40,13 @@ _SETTINGS: Mapping[Login, Mapping[str, str]] = {
     "keeper": {"idle_in_transaction_session_timeout": "10s"},
 }
 
-_KEEPALIVE = {"keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3", "tcp_user_timeout": "10000"}
+_KEEPALIVE = {
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,11 @@ def _url(parts: dict[str, Any], settings: Mapping[str, str], over_network: bool)
     password = parts.pop("password", None)
     login = user + (":" + quote(str(password), safe="") if password else "")
     dbname = quote(str(parts.pop("dbname", "") or ""), safe="")
-    query = {**(_KEEPALIVE if over_network else {}), **parts, "options": f"{given} {options}".strip()}
+    query = {
+        **(_KEEPALIVE if over_network else {}),
+        "client_encoding": "UTF8",
+        **parts,
+        "options": f"{given} {options}".strip(),
+    }
     text = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items() if value is not None)
     return f"postgresql://{login}{'@' if login else ''}/{dbname}?{text}"

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from eventstore.database import LOGINS, Database
-from eventstore.migrations import Migration, MigrationError, migrate
+from eventstore.migrations import LOCK, Migration, MigrationError, migrate
 from eventstore.vault.vault import Vault
 
 OLDEST_SERVER = 150000
@@ -32,6 +32,7 @@ async def prepare(url: str) -> None:
     """Make logins and schema in the database at `url`, connected as one who may. Raises MigrationError."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await check_server(connection)
+        await connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # until the connection ends
         try:
             await connection.execute(resources.files("eventstore").joinpath("sql", "roles.sql").read_bytes())
             await _own_schema(connection)

@@ -41,6 +41,8 @@ class Cluster:
         self._major = major
         self._settings = settings
         self._notice = notice
+        self.launched = False
+        """Whether bring_up launched a postmaster the last time it was called."""
 
     def is_running(self) -> bool:
         """Return True when the postmaster lives and a query succeeds. No side effects."""
@@ -51,6 +53,7 @@ class Cluster:
 
         Raises: EmbeddedServerError when it cannot be started or is not ready in time; OSError.
         """
+        self.launched = False
         account = self._prepare(countdown)
         started = False
         while not countdown.expired():
@@ -112,6 +115,7 @@ class Cluster:
         clear_remains(self.pg_data, socket_dir / f"{SOCKET_NAME}.lock", self._notice)
         if live_postmaster(self.pg_data) is not None:
             return False
+        self.launched = True
         pid, offset = launch_postmaster(self._bin_dir, self.pg_data, socket_dir, self._settings, account)
         try:
             if self._wait_for(psutil.Process(pid), countdown):

@@ -61,6 +61,7 @@ class EmbeddedServer:
         # Held shared by every joined process; it is taken and given up only under the control lock.
         self._users = FileLock(self.data_dir / "users.lock")
         self._one_call = threading.Lock()
+        self._given_up = threading.Event()
 
     def join(self, timeout: float = 120.0) -> None:
         """Register this process as a user of the server and return once the server answers queries.
@@ -70,7 +71,7 @@ class EmbeddedServer:
         Raises: EmbeddedServerError when the server is not ready within timeout seconds; the process is then not joined
         unless it was before.
         """
-        countdown = Countdown(timeout, self._notice)
+        countdown = Countdown(timeout, self._notice, self._given_up)
         with system_errors_translated(f"start PostgreSQL in {self.data_dir}", _REMEDY), self._exclusive(countdown):
             self._make_data_dir()
             joined_before = self._users.held
@@ -82,6 +83,7 @@ class EmbeddedServer:
                 except BaseException:
                     if not joined_before:
                         self._users.release()
+                        self._stop_what_was_given_up()
                     raise
 
     def ensure_running(self, timeout: float = 120.0) -> bool:
@@ -90,7 +92,7 @@ class EmbeddedServer:
         When several processes call this at once exactly one restarts the server, the others wait for it.
         Raises: EmbeddedServerError when this process has not joined or the server is not ready within timeout seconds.
         """
-        countdown = Countdown(timeout, self._notice)
+        countdown = Countdown(timeout, self._notice, self._given_up)
         with system_errors_translated(f"restart PostgreSQL in {self.data_dir}", _REMEDY), self._exclusive(countdown):
             # Otherwise a supervisor thread could start again what leave() has just stopped.
             if not self._users.held:
@@ -124,13 +126,32 @@ class EmbeddedServer:
     def conninfo(self, user: str, dbname: str) -> str:
         """Return the libpq URL of a database of the running server; works without join().
 
+        hostaddr and options are there to be empty: the environment's would lead elsewhere or change the session.
+
         Raises: EmbeddedServerError when the server has never been started.
         """
         socket_dir = self._cluster.sockets.current()
         if socket_dir is None:
             raise EmbeddedServerError(f"no server has been started in {self.data_dir}", "call join() first")
         host = quote(os.fsencode(socket_dir), safe="")
-        return f"postgresql://{quote(user, safe='')}@/{quote(dbname, safe='')}?host={host}&port={PORT}"
+        return (
+            f"postgresql://{quote(user, safe='')}@/{quote(dbname, safe='')}?host={host}&port={PORT}&hostaddr=&options="
+        )
+
+    def give_up(self) -> None:
+        """Make a join() or ensure_running() that is under way in another thread, and later ones, end soon.
+
+        A server that the join had launched itself, and nobody else uses, is stopped again.
+        """
+        self._given_up.set()
+
+    def _stop_what_was_given_up(self) -> None:
+        """Called under the control lock by a join that failed."""
+        if self._given_up.is_set() and self._cluster.launched and self._users.try_acquire():
+            try:
+                self._cluster.stop()
+            finally:
+                self._users.release()
 
     def _make_data_dir(self) -> None:
         try:

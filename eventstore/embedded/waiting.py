@@ -1,5 +1,6 @@
 """Waiting with a time limit and a progress line every few seconds."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -10,14 +11,17 @@ STEP = 0.02
 class Countdown:
     """The time one call may take, shared by everything that call waits for."""
 
-    def __init__(self, timeout: float, notice: Callable[[str], None]) -> None:
+    def __init__(self, timeout: float, notice: Callable[[str], None], given_up: threading.Event | None = None) -> None:
         self.timeout = timeout
+        self._given_up = given_up or threading.Event()
         self._notice = notice
         self._start = time.monotonic()
         self._next_progress = PROGRESS_EVERY
 
     def remaining(self) -> float:
-        """Return the seconds left, never below zero."""
+        """Return the seconds left, never below zero; none once the wait was given up."""
+        if self._given_up.is_set():
+            return 0.0
         return max(0.0, self._start + self.timeout - time.monotonic())
 
     def expired(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class MasterKeys:
         try:
             if create and not any(folder.glob("epoch-*")):
                 _make_first(folder)
-            keys = {int(path.name.removeprefix("epoch-")): _read(path) for path in folder.glob("epoch-*")}
+            keys = {_epoch(path): _read(path) for path in folder.glob("epoch-*")}
         except OSError as error:
             raise KeyUnavailable(f"the state folder {state_dir} cannot be used: {error.strerror}") from error
         if not keys:
@@ -91,10 +92,16 @@ def _fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _epoch(path: Path) -> int:
+    found = re.fullmatch(r"epoch-([1-9][0-9]{0,8})", path.name, re.ASCII)
+    if found is None:
+        raise KeyUnavailable(f"{path} is not a master key's file (epoch-<number>); move it elsewhere")
+    return int(found[1])
+
+
 def _read(path: Path) -> bytes:
-    text = path.read_text(encoding="ascii").strip()
     try:
-        key = bytes.fromhex(text)
+        key = bytes.fromhex(path.read_bytes().decode("ascii").strip())
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:

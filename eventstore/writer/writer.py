@@ -184,7 +184,9 @@ class _Lane:
         try:
             outcomes = await self._outcomes([waiting.envelope for waiting in batch])
         except Exception as error:
-            log.error("a batch of %d commands failed: %s", len(batch), error, exc_info=not isinstance(error, StoreError))
+            log.error(
+                "a batch of %d commands failed: %s", len(batch), error, exc_info=not isinstance(error, StoreError)
+            )
             outcomes = [error] * len(batch)
         except asyncio.CancelledError:
             for waiting in batch:

@@ -16,7 +16,9 @@ def kinds(decision: object) -> list[tuple[str, str]]:
 
 def test_an_unknown_client_is_onboarded() -> None:
     """Three fields suffice."""
-    assert kinds(Story().when(RecordClient("c", sealed("Amina Patel"), "moderate"))) == [("client-c", "ClientOnboarded")]
+    assert kinds(Story().when(RecordClient("c", sealed("Amina Patel"), "moderate"))) == [
+        ("client-c", "ClientOnboarded")
+    ]
 
 
 def test_the_same_values_again_are_confirmed() -> None:

@@ -32,7 +32,13 @@ SECOND_TOKEN = "00000000-0000-7000-8000-000000000004"
 
 def create(**changes: Any) -> CreateTask:
     """The command that CREATED came from, or one that differs."""
-    values: dict[str, Any] = {"task_id": T, "client_id": "c", "agent_name": "a", "payload": sealed("p"), "priority": 3} | changes
+    values: dict[str, Any] = {
+        "task_id": T,
+        "client_id": "c",
+        "agent_name": "a",
+        "payload": sealed("p"),
+        "priority": 3,
+    } | changes
     return CreateTask(**values)
 
 

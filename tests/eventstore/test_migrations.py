@@ -41,7 +41,9 @@ def dump(pg: Cluster, name: str) -> str:
     assert pg.server is not None
     program = pg.server.bin_dir / "pg_dump"
     url = pg.url(name)
-    text = subprocess.run([program, "--schema-only", "--schema=fidelog", url], capture_output=True, text=True, check=True)
+    text = subprocess.run(
+        [program, "--schema-only", "--schema=fidelog", url], capture_output=True, text=True, check=True
+    )
     kept = [
         line
         for line in text.stdout.split("\n")
@@ -78,13 +80,18 @@ def test_migrating_again_and_at_the_same_time_applies_nothing_twice(pg: Cluster,
 
 def test_a_migration_that_fails_leaves_nothing_and_is_tried_again(pg: Cluster, empty: str) -> None:
     """One transaction each."""
-    broken = [*known_migrations(), Migration("projections/9999_broken.sql", "CREATE TABLE fidelog.half (a int); SELECT 1/0")]
+    broken = [
+        *known_migrations(),
+        Migration("projections/9999_broken.sql", "CREATE TABLE fidelog.half (a int); SELECT 1/0"),
+    ]
 
     async def check() -> None:
         await provision.prepare(pg.url(empty))
         with pytest.raises(psycopg.errors.DivisionByZero):
             await provision.migrate_database(pg.database(empty), broken)
-        async with await psycopg.AsyncConnection.connect(pg.database(empty).url("owner"), autocommit=True) as connection:
+        async with await psycopg.AsyncConnection.connect(
+            pg.database(empty).url("owner"), autocommit=True
+        ) as connection:
             found = await state(connection, broken)
             assert found.pending == ("projections/9999_broken.sql",)
             cursor = await connection.execute("SELECT to_regclass('fidelog.half')")

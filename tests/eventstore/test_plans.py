@@ -158,7 +158,9 @@ def test_a_hot_statement_touches_few_buffers_however_many_rows_there_are(
 
 def test_continuing_a_stream_touches_few_buffers(grown: psycopg.Connection[Any]) -> None:
     """The guard on versions looks at the event before, through the index, by a plan it made on an empty table."""
-    arguments = WRITES["insert_events"][1].replace("client-x", "client-c7").replace("'{{1}}', '{{0000", "'{{2}}', '{{0000", 1)
+    arguments = (
+        WRITES["insert_events"][1].replace("client-x", "client-c7").replace("'{{1}}', '{{0000", "'{{2}}', '{{0000", 1)
+    )
     assert _explain(grown, "insert_events", arguments, "default", 50_000) <= BUFFERS
 
 
