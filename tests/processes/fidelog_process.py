@@ -123,8 +123,8 @@ class Folders:
             postmaster.send_signal(signal.SIGQUIT)  # unlike SIGKILL this leaves no shared memory behind
             wait_until_gone([postmaster], 5)
         while left := self.postgres():
-            for process in left:
-                process.send_signal(signal.SIGKILL)
+            for remnant in left:
+                remnant.send_signal(signal.SIGKILL)
             wait_until_gone(left, 5)
         shutil.rmtree(self.outer)
 

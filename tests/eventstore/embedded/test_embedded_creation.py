@@ -17,7 +17,8 @@ MakeProcess = Callable[..., JoiningProcess]
 
 def running_initdb(data_dir: Path) -> psutil.Process:
     """Wait for initdb to run and return its process."""
-    return wait_for(lambda: [p for p in postgres_processes(data_dir) if p.name() == "initdb"])[0]
+    found: list[psutil.Process] = wait_for(lambda: [p for p in postgres_processes(data_dir) if p.name() == "initdb"])
+    return found[0]
 
 
 def test_second_start_keeps_data(make_server: MakeServer) -> None:
