@@ -34,7 +34,7 @@ def test_conninfo(data_dir: Path, make_server: MakeServer) -> None:
     """The connection URL names the socket folder and quotes user and database."""
     server = make_server()
     folder = str(data_dir / "postgres").replace("/", "%2F")
-    assert server.conninfo("a@b", "c d") == f"postgresql://a%40b@/c%20d?host={folder}&port=5432"
+    assert server.conninfo("a@b", "c d") == f"postgresql://a%40b@/c%20d?host={folder}&port=5432&hostaddr=&options="
 
 
 def test_long_path_uses_a_private_socket_folder(data_dir: Path, make_server: MakeServer) -> None:
