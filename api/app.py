@@ -54,9 +54,17 @@ class Fidelog(FastAPI):
         )
         self.router.routes.append(LeanRoute(document, backend.require))
         self.router.default = _no_route
+        lean = [route for route in self.router.routes if isinstance(route, LeanRoute)]
+        self._direct = {(route.operation.method, route.path): route for route in lean if "{" not in route.path}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.router(scope, receive, send)
+        """A path without parameters is looked up; the router tries the others, one pattern after the other."""
+        route = self._direct.get((scope.get("method"), scope.get("path")))
+        if route is None:
+            await self.router(scope, receive, send)
+        else:
+            scope["path_params"] = {}
+            await route.handle(scope, receive, send)
 
     async def _document(self, call: Call) -> Answer:
         return Answer(200, orjson.dumps(self.openapi()))
