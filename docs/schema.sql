@@ -40,10 +40,11 @@ BEGIN
         WHERE last - first + 1 <> number
            -- Ordered, so that only the index of streams will do: a plan made on an empty table is kept, and one that
            -- took another index would read the whole tenant later.
-           OR first - 1 <> coalesce((
+           -- (A stream that begins here has no event before: its version 1 is unique.)
+           OR CASE WHEN first = 1 THEN false ELSE first - 1 <> coalesce((
                 SELECT e.version FROM fidelog.events AS e
                 WHERE e.tenant_id = streams.tenant_id AND e.stream = streams.stream AND e.version < streams.first
-                ORDER BY e.version DESC LIMIT 1), 0))
+                ORDER BY e.version DESC LIMIT 1), 0) END)
     THEN
         RAISE EXCEPTION 'a stream would have a gap in its versions' USING ERRCODE = 'FL002';
     END IF;
