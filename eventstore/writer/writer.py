@@ -113,7 +113,9 @@ class Writer:
         """
         if self._closing:
             raise DatabaseUnavailable("the server is stopping")
-        queue = self._queues.setdefault(envelope.tenant_id, _Queue())
+        queue = self._queues.get(envelope.tenant_id)
+        if queue is None:
+            queue = self._queues[envelope.tenant_id] = _Queue()
         limits = self._limits
         if len(queue.waiting) >= limits.queue_commands or queue.size + envelope.size > limits.queue_bytes:
             raise Overloaded
