@@ -40,9 +40,9 @@ class Limits:
     batch_bytes: int = 4 << 20
     lanes: int = 2
     connect_seconds: float = 1.0
-    """How long to try for a database that takes the batch, while it is known that nothing was committed; then 503."""
+    """How long to try to connect while it is known that nothing was committed; then 503."""
     resolve_seconds: float = 10.0
-    """How long to pursue an unknown outcome before 503."""
+    """How long to pursue an unknown outcome, or a lock that others hold, before 503."""
 
 
 @dataclass(slots=True)
@@ -218,7 +218,8 @@ class _Lane:
                 if decision is Verdict.STOP and not unknown:
                     log.error("a batch of %d commands was stopped: %s", len(batch), error)
                     raise DatabaseUnavailable("the database refused the write") from error
-                patience = self._limits.resolve_seconds if unknown else self._limits.connect_seconds
+                away = isinstance(error, NotConnected) and not unknown
+                patience = self._limits.connect_seconds if away else self._limits.resolve_seconds
                 if clock() - started > patience:
                     raise DatabaseUnavailable("the database does not answer") from error
                 if not warned:

@@ -176,7 +176,7 @@ def test_ctrl_c_in_a_demo_leaves_nothing(new: Folders) -> None:
         pids = until("the demo's PostgreSQL", lambda: list(temporary.glob("*/data/postgres/postmaster.pid")))
         (postmaster,) = until("its process", lambda: [p for p in processes_in(pids[0].parent) if p.ppid() != p.pid][:1])
         os.killpg(demo.pid, signal.SIGINT)
-        assert demo.wait(30) in (1, 130)
+        assert demo.wait(30) in (0, 1, 130)  # 0: on a fast machine the story may be over by then
         gone = not postmaster.is_running()
         if not gone:
             postmaster.kill()
