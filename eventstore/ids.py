@@ -8,17 +8,6 @@ from collections.abc import Callable
 Entropy = Callable[[int], bytes]
 
 
-def uuid_text(hexadecimal: str) -> str:
-    """32 hex digits as 8-4-4-4-12."""
-    h = hexadecimal
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
-
-
-def uuid_bytes(text: str) -> bytes:
-    """A UUID's text as its 16 bytes."""
-    return bytes.fromhex(text.replace("-", ""))
-
-
 def uuid7s(milliseconds: int, start: int, number: int, entropy: Entropy = os.urandom) -> list[str]:
     """`number` ids of the given Unix time; the 12 bits after the version count up from `start`, so that they ascend."""
     prefix = f"{milliseconds:012x}"

@@ -9,9 +9,6 @@ from typing import Any, Protocol
 
 from eventstore.vault.keys import DataKey
 
-FORMAT = 1
-"""The leaf rule of events written today; a format fixes its members for ever (docs/spec/event-record.md)."""
-
 
 @dataclass(slots=True)
 class RecordedEvent:

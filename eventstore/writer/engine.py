@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from eventstore.errors import DatabaseUnavailable
-from eventstore.records import Context, Decision, Encoded, Envelope, RecordedEvent, Selected
+from eventstore.records import Context, Decision, Encoded, RecordedEvent, Selected
 from eventstore.statements import Statement
 
 
@@ -82,6 +82,3 @@ def category(stream: str) -> str:
 
 class FoldMismatch(DatabaseUnavailable):
     """A row was written by another version of the fold than this process runs: it may not be read as ours."""
-
-
-Batch = Sequence[Envelope]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -239,3 +240,18 @@ def test_only_a_commands_first_event_carries_its_key(caller: Caller) -> None:
     assert len({(event["command_id"], event["correlation_id"]) for event in events}) == 1
     assert [event["idempotency_key"] is None for event in events] == [False, True]
     assert [event["request_hash"] is None for event in events] == [False, True]
+
+
+def test_a_completion_names_the_claim_it_acts_on_and_a_rejection_names_none(caller: Caller) -> None:
+    """causation_id is an event of the log: the claim, never an id that somebody merely sent."""
+    task_id, token = caller.claimed()
+    path = f"/tasks/{task_id}/result"
+    assert caller.post(path, {"claim_token": str(uuid.uuid4()), "result": {}}).status_code == 409
+    assert caller.post(path, {"claim_token": token, "result": {}}).status_code == 200
+    found = {event["type"]: event["causation_id"] for event in caller.events(stream=f"task-{task_id}")}
+    assert found == {
+        "TaskCreated": None,
+        "TaskClaimed": None,
+        "TaskCompletionRejected": None,
+        "TaskCompleted": token,
+    }
