@@ -66,6 +66,29 @@ END $$;
 
 ALTER FUNCTION fidelog.expect_rows(what text, written bigint, sent bigint) OWNER TO fidelog_owner;
 
+CREATE FUNCTION fidelog.position_at(tenant text, at timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    low    bigint := 0;
+    high   bigint;
+    middle bigint;
+    time   timestamptz;
+BEGIN
+    SELECT e.position INTO high FROM fidelog.events AS e
+    WHERE e.tenant_id = tenant ORDER BY e.position DESC LIMIT 1;
+    WHILE low < coalesce(high, 0) LOOP
+        middle := (low + high + 1) / 2;
+        SELECT e.recorded_at INTO time FROM fidelog.events AS e
+        WHERE e.tenant_id = tenant AND e.position >= middle ORDER BY e.position LIMIT 1;
+        IF time <= at THEN low := middle; ELSE high := middle - 1; END IF;
+    END LOOP;
+    RETURN low;
+END $$;
+
+ALTER FUNCTION fidelog.position_at(tenant text, at timestamp with time zone) OWNER TO fidelog_owner;
+
 CREATE FUNCTION fidelog.refuse_bare_change() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -103,6 +126,52 @@ BEGIN
 END $$;
 
 ALTER FUNCTION fidelog.refuse_empty_change() OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.refuse_lost_row() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    id     text := to_jsonb(old) ->> TG_ARGV[1];
+    newest bigint;
+    stands boolean;
+BEGIN
+    SELECT e.version INTO newest FROM fidelog.events AS e
+    WHERE e.tenant_id = old.tenant_id AND e.stream = TG_ARGV[0] || '-' || id ORDER BY e.version DESC LIMIT 1;
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I.%I WHERE tenant_id = $1 AND %I = $2::%s AND version = $3)',
+                   TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_ARGV[1], TG_ARGV[2])
+        INTO stands USING old.tenant_id, id, newest;
+    IF newest IS NOT NULL AND NOT stands THEN
+        RAISE EXCEPTION 'DELETE on %.% is refused: events made the row %', TG_TABLE_SCHEMA, TG_TABLE_NAME, id
+            USING ERRCODE = 'FL004', HINT = 'fidelog replay brings rows level with the log.';
+    END IF;
+    RETURN NULL;
+END $_$;
+
+ALTER FUNCTION fidelog.refuse_lost_row() OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.version_at(tenant text, name text, at bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    low    bigint := 0;
+    high   bigint;
+    middle bigint;
+    place  bigint;
+BEGIN
+    SELECT e.version INTO high FROM fidelog.events AS e
+    WHERE e.tenant_id = tenant AND e.stream = name ORDER BY e.version DESC LIMIT 1;
+    WHILE low < coalesce(high, 0) LOOP
+        middle := (low + high + 1) / 2;
+        SELECT e.position INTO place FROM fidelog.events AS e
+        WHERE e.tenant_id = tenant AND e.stream = name AND e.version >= middle ORDER BY e.version LIMIT 1;
+        IF place <= at THEN low := middle; ELSE high := middle - 1; END IF;
+    END LOOP;
+    RETURN low;
+END $$;
+
+ALTER FUNCTION fidelog.version_at(tenant text, name text, at bigint) OWNER TO fidelog_owner;
 
 CREATE TABLE fidelog.agent_tasks (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
@@ -206,6 +275,7 @@ CREATE TABLE fidelog.tail_checkpoints (
     name text NOT NULL COLLATE pg_catalog."C",
     "position" bigint NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    fault text,
     CONSTRAINT tail_checkpoints_position_check CHECK (("position" >= 0))
 );
 
@@ -247,11 +317,17 @@ ALTER TABLE ONLY fidelog.tail_checkpoints
 ALTER TABLE ONLY fidelog.tenant_keys
     ADD CONSTRAINT tenant_keys_pkey PRIMARY KEY (tenant_id);
 
-CREATE INDEX agent_tasks_pending ON fidelog.agent_tasks USING btree (tenant_id, agent_name, priority, created_position) WHERE (status = 'pending'::text);
+CREATE INDEX agent_tasks_by_agent ON fidelog.agent_tasks USING btree (tenant_id, agent_name, status, created_position);
+
+CREATE INDEX agent_tasks_by_client ON fidelog.agent_tasks USING btree (tenant_id, client_id, created_position);
+
+CREATE INDEX agent_tasks_by_status ON fidelog.agent_tasks USING btree (tenant_id, status, created_position);
+
+CREATE INDEX agent_tasks_leases ON fidelog.agent_tasks USING btree (tenant_id, lease_expires_at) WHERE (status = 'claimed'::text);
 
 CREATE UNIQUE INDEX events_idempotency_key ON fidelog.events USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
-CREATE TRIGGER agent_tasks_bare_change BEFORE UPDATE ON fidelog.agent_tasks FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.tenant_id = old.tenant_id) AND (new.task_id = old.task_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
+CREATE TRIGGER agent_tasks_bare_change BEFORE UPDATE ON fidelog.agent_tasks FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.task_id = old.task_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
 
 ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_bare_change;
 
@@ -259,13 +335,21 @@ CREATE TRIGGER agent_tasks_empty_change AFTER UPDATE ON fidelog.agent_tasks REFE
 
 ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_empty_change;
 
-CREATE TRIGGER client_profiles_bare_change BEFORE UPDATE ON fidelog.client_profiles FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.tenant_id = old.tenant_id) AND (new.client_id = old.client_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
+CREATE CONSTRAINT TRIGGER agent_tasks_lost_row AFTER DELETE ON fidelog.agent_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fidelog.refuse_lost_row('task', 'task_id', 'uuid');
+
+ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_lost_row;
+
+CREATE TRIGGER client_profiles_bare_change BEFORE UPDATE ON fidelog.client_profiles FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.client_id = old.client_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
 
 ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_bare_change;
 
 CREATE TRIGGER client_profiles_empty_change AFTER UPDATE ON fidelog.client_profiles REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_empty_change();
 
 ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_empty_change;
+
+CREATE CONSTRAINT TRIGGER client_profiles_lost_row AFTER DELETE ON fidelog.client_profiles DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fidelog.refuse_lost_row('client', 'client_id', 'text');
+
+ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_lost_row;
 
 CREATE TRIGGER events_follow AFTER INSERT ON fidelog.events REFERENCING NEW TABLE AS appended FOR EACH STATEMENT EXECUTE FUNCTION fidelog.events_follow();
 
@@ -324,7 +408,7 @@ GRANT USAGE ON SCHEMA fidelog TO fidelog_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.agent_tasks TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_reader;
-GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_keeper;
+GRANT SELECT,INSERT,DELETE ON TABLE fidelog.agent_tasks TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_auditor;
 
 GRANT SELECT,INSERT ON TABLE fidelog.client_keys TO fidelog_writer;
@@ -333,7 +417,7 @@ GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_keeper;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.client_profiles TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_reader;
-GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_keeper;
+GRANT SELECT,INSERT,DELETE ON TABLE fidelog.client_profiles TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_auditor;
 
 GRANT SELECT,INSERT ON TABLE fidelog.events TO fidelog_writer;
@@ -347,6 +431,8 @@ GRANT SELECT ON TABLE fidelog.logs TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_auditor;
 
 GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_writer;
+GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_reader;
+GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_keeper;
 
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_reader;

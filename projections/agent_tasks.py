@@ -1,92 +1,61 @@
-"""agent_tasks: one row a task, the fold of its stream; and the selection of pending tasks."""
+"""agent_tasks: one row a task, the fold of its stream."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from domain import task
-from domain.decider import Sealed
-from eventstore import arrays
-from eventstore.rows import utc
+from domain.decider import Fold
 from eventstore.statements import statement
-from eventstore.writer.engine import Folded, FoldMismatch, StateStorage
+from projections.read_model import Column, ReadModel
+
+COLUMNS: tuple[Column, ...] = (
+    ("task_id", "uuid"),
+    ("client_id", "text"),
+    ("agent_name", "text"),
+    ("status", "text"),
+    ("priority", "int8"),
+    ("attempt", "int8"),
+    ("payload", "json"),
+    ("result", "json"),
+    ("error", "json"),
+    ("claimed_by", "text"),
+    ("claim_token", "uuid"),
+    ("lease_expires_at", "timestamptz"),
+    ("completed_version", "int8"),
+    ("completed_token", "uuid"),
+    ("created_position", "int8"),
+    ("created_at", "timestamptz"),
+    ("updated_at", "timestamptz"),
+)
 
 
-class AgentTasks:
-    """Storage of task states. Row columns: see load_agent_tasks.sql."""
-
-    category = task.CATEGORY
-    load = statement("projections", "load_agent_tasks")
-    insert = statement("projections", "insert_agent_tasks")
-    update = statement("projections", "update_agent_tasks")
-
-    def row(self, row: Sequence[Any]) -> tuple[str, Folded]:
-        *state, version, position, fold_version = row
-        if fold_version != task.FOLD.version:
-            raise FoldMismatch(f"agent_tasks {row[0]}: written by fold {fold_version}")
-        return task.stream(row[0]), Folded(_state(state), version, position, stored=True)
-
-    def columns(self, tenant_id: str, rows: Sequence[tuple[str, Folded]]) -> Sequence[bytes | None]:
-        states: list[task.Task] = [folded.state for _, folded in rows]
-        completions = [s.completion or task.Completion(0, None) for s in states]
-        return (
-            tenant_id.encode(),
-            arrays.uuid_array([s.task_id for s in states]),
-            arrays.text_array([s.client_id for s in states]),
-            arrays.text_array([s.agent_name for s in states]),
-            arrays.text_array([s.status for s in states]),
-            arrays.int8_array([s.priority for s in states]),
-            arrays.int8_array([s.attempt for s in states]),
-            arrays.varlena_array("json", [_json(s.payload) for s in states]),
-            arrays.varlena_array("json", [_json(s.result) for s in states]),
-            arrays.varlena_array("json", [_json(s.error) for s in states]),
-            arrays.text_array([s.claimed_by for s in states]),
-            arrays.uuid_array([s.claim_token for s in states]),
-            arrays.timestamptz_array([s.lease_expires_at for s in states]),
-            arrays.int8_array([c.version or None for c in completions]),
-            arrays.uuid_array([c.claim_token for c in completions]),
-            arrays.int8_array([s.created_position for s in states]),
-            arrays.timestamptz_array([s.created_at for s in states]),
-            arrays.timestamptz_array([s.updated_at for s in states]),
-            arrays.int8_array([folded.version for _, folded in rows]),
-            arrays.int8_array([folded.position for _, folded in rows]),
-            arrays.int8(task.FOLD.version),
-            arrays.int8(len(rows)),
-        )
+def agent_tasks(fold: Fold[task.Task] = task.FOLD) -> ReadModel:
+    """The read model of tasks."""
+    return ReadModel("agent_tasks", fold, COLUMNS, _values, _state)
 
 
-def _json(sealed: Sealed | None) -> bytes | None:
-    return None if sealed is None else orjson.dumps(sealed)
+_NOT_COMPLETED = task.Completion(0, None)
 
 
-def _sealed(text: str | None) -> Sealed | None:
-    return None if text is None else orjson.loads(text)
+def _values(s: task.Task) -> Sequence[Any]:
+    completion = s.completion or _NOT_COMPLETED
+    return (
+        s.task_id, s.client_id, s.agent_name, s.status, s.priority, s.attempt, s.payload, s.result, s.error,
+        s.claimed_by, s.claim_token, s.lease_expires_at, completion.version or None, completion.claim_token,
+        s.created_position, s.created_at, s.updated_at,
+    )  # fmt: skip
 
 
 def _state(columns: Sequence[Any]) -> task.Task:
     (task_id, client_id, agent_name, status, priority, attempt, payload, result, error, claimed_by, claim_token,
      lease_expires_at, completed_version, completed_token, created_position, created_at, updated_at) = columns  # fmt: skip
+    completion = task.Completion(completed_version, completed_token) if completed_version else None
     return task.Task(
-        task_id,
-        client_id,
-        agent_name,
-        status,
-        priority,
-        attempt,
-        orjson.loads(payload),
-        utc(created_at),
-        utc(updated_at),
-        created_position,
-        _sealed(result),
-        _sealed(error),
-        claimed_by,
-        claim_token,
-        utc(lease_expires_at),
-        task.Completion(completed_version, completed_token) if completed_version else None,
-    )
+        task_id, client_id, agent_name, status, priority, attempt, payload, created_at, updated_at, created_position,
+        result, error, claimed_by, claim_token, lease_expires_at, completion,
+    )  # fmt: skip
 
 
 class PendingTasks:
@@ -95,5 +64,5 @@ class PendingTasks:
     name = task.PENDING_TASKS
     statement = statement("projections", "select_pending_tasks")
 
-    def __init__(self, storage: StateStorage) -> None:
+    def __init__(self, storage: ReadModel) -> None:
         self.storage = storage

@@ -10,8 +10,8 @@ from domain.decider import Fold, Repeat
 from domain.refusals import ClientNotFound, TaskNotFound
 from eventstore.records import Context, Decision, Refused, Repeated, Selected
 from eventstore.writer.engine import Engine
-from projections.agent_tasks import AgentTasks, PendingTasks
-from projections.client_profiles import ClientProfiles
+from projections.agent_tasks import PendingTasks, agent_tasks
+from projections.client_profiles import client_profiles
 from projections.codec import Codec
 
 FOLDS: tuple[Fold[Any], ...] = (client.FOLD, task.FOLD)
@@ -36,11 +36,11 @@ def decide(states: Mapping[str, Any], command: Any, selected: Selected, context:
 
 def engine() -> Engine:
     """The engine of this product."""
-    tasks = AgentTasks()
+    tasks = agent_tasks()
     return Engine(
         decide=decide,
         evolve={fold.category: fold.evolve for fold in FOLDS},
         codec=Codec(),
-        storages=(ClientProfiles(), tasks),
+        storages=(client_profiles(), tasks),
         selections=(PendingTasks(tasks),),
     )

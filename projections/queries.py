@@ -17,8 +17,8 @@ from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import KeyRow, Vault, unseal
 from eventstore.writer.engine import Folded
 from eventstore.writer.transaction import KEYS
-from projections.agent_tasks import AgentTasks
-from projections.client_profiles import ClientProfiles
+from projections.agent_tasks import agent_tasks
+from projections.client_profiles import client_profiles
 from projections.codec import FREE_JSON, SEALED_FIELDS
 
 GET_CLIENT = statement("projections", "get_client")
@@ -46,8 +46,8 @@ class Queries:
     def __init__(self, reader: Reader, vault: Vault) -> None:
         self._reader = reader
         self._vault = vault
-        self._clients = ClientProfiles()
-        self._tasks = AgentTasks()
+        self._clients = client_profiles()
+        self._tasks = agent_tasks()
 
     async def client(self, tenant_id: str, client_id: str) -> Found | None:
         """The client's profile."""

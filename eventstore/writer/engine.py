@@ -20,22 +20,26 @@ class Folded:
     position: int
     stored: bool
     """Whether the read model has a row for it."""
+    fold_version: int = 0
+    """Of the fold that wrote the row."""
 
 
 class StateStorage(Protocol):
     """The read model that keeps one category of streams: three statements, and how a row and a state correspond."""
 
     category: str
+    fold_version: int
+    """Of the fold this process runs."""
     load: Statement
     """$1 tenant, $2 text[] of ids (the stream names without category): the rows there are."""
     insert: Statement
     update: Statement
-    """Both: parameters as `columns` gives them; fail unless they write as many rows as they were sent."""
+    """Both: parameters as `parameters` gives them; fail unless they write as many rows as they were sent."""
 
     def row(self, row: Sequence[Any]) -> tuple[str, Folded]:
-        """A loaded row as (stream, folded state). Raises FoldMismatch for a row another fold wrote."""
+        """A loaded row as (stream, folded state)."""
 
-    def columns(self, tenant_id: str, rows: Sequence[tuple[str, Folded]]) -> Sequence[bytes | None]:
+    def parameters(self, tenant_id: str, rows: Sequence[tuple[str, Folded]]) -> Sequence[bytes | None]:
         """States as the parameters of `insert` and `update`."""
 
 
@@ -43,8 +47,10 @@ class SelectionStorage(Protocol):
     """A selection's query: $1 tenant, $2 text[] of keys, $3 int8[] of limits; rows (key, *row of the storage)."""
 
     name: str
-    storage: StateStorage
     statement: Statement
+
+    @property
+    def storage(self) -> StateStorage: ...
 
 
 class Codec(Protocol):

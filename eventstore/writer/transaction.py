@@ -167,9 +167,9 @@ def _saves(storage: StateStorage, tenant_id: str, rows: Sequence[Any]) -> list[C
     old = [row for row in rows if row[1].stored]
     calls: list[Call] = []
     if new:
-        calls.append((storage.insert, storage.columns(tenant_id, new)))
+        calls.append((storage.insert, storage.parameters(tenant_id, new)))
     if old:
-        calls.append((storage.update, storage.columns(tenant_id, old)))
+        calls.append((storage.update, storage.parameters(tenant_id, old)))
     return calls
 
 
