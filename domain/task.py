@@ -1,29 +1,34 @@
-"""A task that agents share: created, claimed under a fencing token, completed with a result. Stream `task-{task_id}`.
-
-The claim token is the id of the TaskClaimed event; a later claim makes it stale (P11).
-"""
+"""What is decided about a task: create, claim under a lease, end it with a result or a failure, give it back, cancel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from domain import client
-from domain.decider import Fold, Recorded, Repeat, Sealed, Selected, Selection, same
+from domain.decider import Repeat, Sealed, Selected, Selection, same
 from domain.refusals import ClientNotFound, Refusal, TaskConflict, TaskNotFound, WrongState
+from domain.task_events import (
+    CLAIMED,
+    OPEN,
+    PENDING,
+    Task,
+    TaskCancelled,
+    TaskClaimed,
+    TaskCompleted,
+    TaskCompletionRejected,
+    TaskCreated,
+    TaskEvent,
+    TaskFailed,
+    TaskLeaseExpired,
+    TaskReleased,
+    stream,
+)
 
-CATEGORY = "task"
-PENDING, CLAIMED, COMPLETED = "pending", "claimed", "completed"
-PENDING_TASKS = "pending_tasks"
+CLAIMABLE_TASKS = "claimable_tasks"
 DEFAULT_LEASE_SECONDS = 60
-
-
-def stream(task_id: str) -> str:
-    """The task's stream."""
-    return f"task-{task_id}"
-
 
 # Commands
 
@@ -45,7 +50,7 @@ class CreateTask:
 
 @dataclass(frozen=True, slots=True)
 class ClaimTasks:
-    """Take up to `limit` pending tasks of the agent, by priority, then age."""
+    """Take up to `limit` of the agent's tasks that are pending or whose lease is over, by priority, then age."""
 
     agent_name: str
     limit: int
@@ -55,16 +60,12 @@ class ClaimTasks:
 
     @property
     def selection(self) -> Selection:
-        return Selection(PENDING_TASKS, self.agent_name, self.limit)
+        return Selection(CLAIMABLE_TASKS, self.agent_name, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
-class CompleteTask:
-    """Complete under a claim token; without one, claim and complete a pending task at once."""
-
+class _OneTask:
     task_id: str
-    claim_token: str | None
-    result: Sealed
 
     selection = None
 
@@ -73,102 +74,71 @@ class CompleteTask:
         return (stream(self.task_id),)
 
 
-TaskCommand = CreateTask | ClaimTasks | CompleteTask
+@dataclass(frozen=True, slots=True)
+class CompleteTask(_OneTask):
+    """Complete under a claim token; without one, claim and complete a pending task at once."""
 
-
-# Events
-
-
-@dataclass(frozen=True)
-class TaskEvent:
-    task_id: str
-    client_id: str
-    agent_name: str
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        return (self.client_id,)
-
-    @property
-    def acts_on(self) -> str | None:
-        """The id of the event this one acts on, where it names one."""
-        return None
-
-
-@dataclass(frozen=True)
-class TaskCreated(TaskEvent):
-    payload: Sealed
-    priority: int
-
-
-@dataclass(frozen=True)
-class TaskClaimed(TaskEvent):
-    attempt: int
-    lease_seconds: int
-
-
-@dataclass(frozen=True)
-class TaskCompleted(TaskEvent):
-    attempt: int
     claim_token: str | None
-    """As the caller gave it: None when the task was claimed and completed at once."""
     result: Sealed
 
-    @property
-    def acts_on(self) -> str | None:
-        return self.claim_token
 
+@dataclass(frozen=True, slots=True)
+class FailTask(_OneTask):
+    """The work failed. `retryable` is recorded; the task ends all the same."""
 
-@dataclass(frozen=True)
-class TaskCompletionRejected(TaskEvent):
-    """Somebody tried to complete under a token that is not the newest attempt's."""
-
-    attempt: int
     claim_token: str
-
-
-# State
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What completed the task: the event's version, and the token it was completed with."""
-
-    version: int
-    claim_token: str | None
+    error: Sealed
+    retryable: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    task_id: str
-    client_id: str
-    agent_name: str
-    status: str
-    priority: int
-    attempt: int
-    payload: Sealed
-    created_at: datetime
-    updated_at: datetime
-    created_position: int
-    result: Sealed | None = None
-    error: Sealed | None = None
-    claimed_by: str | None = None
-    claim_token: str | None = None
-    lease_expires_at: datetime | None = None
-    completion: Completion | None = None
+class ReleaseTask(_OneTask):
+    """Give the task back, for others to claim."""
+
+    claim_token: str
+    reason: Sealed | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTask(_OneTask):
+    """Nobody needs to do the work any more."""
+
+    reason: Sealed | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireLeases:
+    """Take back those of the tasks whose lease is over."""
+
+    task_ids: tuple[str, ...]
+
+    selection = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return tuple(stream(task_id) for task_id in self.task_ids)
+
+
+TaskCommand = CreateTask | ClaimTasks | CompleteTask | FailTask | ReleaseTask | CancelTask | ExpireLeases
 
 
 Events = tuple[tuple[str, TaskEvent], ...]
 
 
-def decide(states: Mapping[str, Any], command: TaskCommand, selected: Selected) -> Events | Refusal | Repeat:
+def decide(
+    states: Mapping[str, Any], command: TaskCommand, selected: Selected, now: datetime
+) -> Events | Refusal | Repeat:
+    """`now` is the time of recording: the database's clock, read under the tenant's lock."""
     match command:
         case CreateTask():
             return _create(states, command)
         case ClaimTasks():
-            return _claim(command, selected)
-        case CompleteTask():
-            return _complete(states[stream(command.task_id)], command)
+            return _claim(command, selected, now)
+        case ExpireLeases():
+            return _expire(states, command, now)
+        case _:
+            task: Task | None = states[stream(command.task_id)]
+            return TaskNotFound() if task is None else _act(task, command, now)
 
 
 def _create(states: Mapping[str, Any], command: CreateTask) -> Events | Refusal | Repeat:
@@ -193,13 +163,16 @@ def _same_task(task: Task, command: CreateTask) -> bool:
     )
 
 
-def _claim(command: ClaimTasks, selected: Selected) -> Events:
+def _claim(command: ClaimTasks, selected: Selected, now: datetime) -> Events:
     events: list[tuple[str, TaskEvent]] = []
+    taken = 0
     for name, task in selected:
-        # Another command of the same batch may have claimed it since the query.
-        if task.status == PENDING:
-            events.append((name, _claimed(task, command.lease_seconds)))
-            if len(events) == command.limit:
+        # Another command of the same batch may have taken it since it was selected.
+        lapsed = task.lease_is_over(now)
+        if lapsed or task.status == PENDING:
+            events += [*_taken_back(task, lapsed), (name, _claimed(task, command.lease_seconds))]
+            taken += 1
+            if taken == command.limit:
                 break
     return tuple(events)
 
@@ -208,75 +181,70 @@ def _claimed(task: Task, lease_seconds: int) -> TaskClaimed:
     return TaskClaimed(task.task_id, task.client_id, task.agent_name, task.attempt + 1, lease_seconds)
 
 
-def _complete(task: Task | None, command: CompleteTask) -> Events | Refusal | Repeat:
-    if task is None:
-        return TaskNotFound()
+def _taken_back(task: Task, lapsed: bool) -> Events:
+    if not lapsed:
+        return ()
+    assert task.claim_token is not None, "a claimed task has a token"
+    expired = TaskLeaseExpired(task.task_id, task.client_id, task.agent_name, task.attempt, task.claim_token)
+    return ((stream(task.task_id), expired),)
+
+
+def _expire(states: Mapping[str, Any], command: ExpireLeases, now: datetime) -> Events:
+    tasks: list[Task] = [states[name] for name in command.streams if states[name] is not None]
+    return tuple(event for task in tasks for event in _taken_back(task, task.lease_is_over(now)))
+
+
+def _act(
+    task: Task, command: CompleteTask | FailTask | ReleaseTask | CancelTask, now: datetime
+) -> Events | Refusal | Repeat:
+    match command:
+        case CompleteTask():
+            return _complete(task, command, now)
+        case CancelTask():
+            if task.status not in OPEN:
+                return WrongState(task.status)
+            cancelled = TaskCancelled(task.task_id, task.client_id, task.agent_name, task.attempt, command.reason)
+            return ((stream(task.task_id), cancelled),)
+        case FailTask(_, token, error, retryable):
+            identity = task.task_id, task.client_id, task.agent_name, task.attempt, token
+            return _under_token(task, token, "failure", now) or _one(TaskFailed(*identity, error, retryable))
+        case ReleaseTask(_, token, reason):
+            identity = task.task_id, task.client_id, task.agent_name, task.attempt, token
+            return _under_token(task, token, "release", now) or _one(TaskReleased(*identity, reason))
+
+
+def _one(event: TaskEvent) -> Events:
+    return ((stream(event.task_id), event),)
+
+
+def _under_token(task: Task, token: str, action: str, now: datetime) -> Events | WrongState | None:
+    """P11: None when the token's holder may act; else why not, on record where it matters.
+
+    A token whose lease is over holds nothing, though nobody has claimed the task since: the lease's end is recorded.
+    """
+    if token != task.claim_token:
+        identity = task.task_id, task.client_id, task.agent_name, task.attempt
+        return _one(TaskCompletionRejected(*identity, token, action))
+    if task.lease_is_over(now):
+        return _taken_back(task, lapsed=True)
+    return None if task.status == CLAIMED else WrongState(task.status)
+
+
+def _complete(task: Task, command: CompleteTask, now: datetime) -> Events | Refusal | Repeat:
     name = stream(task.task_id)
     if task.completion is not None and task.completion.claim_token == command.claim_token:
         if same(task.result, command.result):
             return Repeat(name, task.completion.version)
         return TaskConflict("The task was completed with another result")
     if command.claim_token is None:
-        if task.status != PENDING:
+        lapsed = task.lease_is_over(now)
+        if task.status != PENDING and not lapsed:
             return WrongState(task.status)
         claim = _claimed(task, DEFAULT_LEASE_SECONDS)
-        return ((name, claim), (name, _completed(task, claim.attempt, command)))
-    if command.claim_token != task.claim_token:
-        rejected = TaskCompletionRejected(
-            task.task_id, task.client_id, task.agent_name, task.attempt, command.claim_token
-        )
-        return ((name, rejected),)
-    if task.status != CLAIMED:
-        return WrongState(task.status)
-    return ((name, _completed(task, task.attempt, command)),)
+        return (*_taken_back(task, lapsed), (name, claim), (name, _completed(task, claim.attempt, command)))
+    refused = _under_token(task, command.claim_token, "result", now)
+    return refused or ((name, _completed(task, task.attempt, command)),)
 
 
 def _completed(task: Task, attempt: int, command: CompleteTask) -> TaskCompleted:
     return TaskCompleted(task.task_id, task.client_id, task.agent_name, attempt, command.claim_token, command.result)
-
-
-def evolve(state: Task | None, recorded: Recorded[TaskEvent]) -> Task:
-    event = recorded.event
-    if isinstance(event, TaskCreated):
-        return _evolve_created(event, recorded)
-    assert state is not None, "a task's stream begins with TaskCreated"
-    match event:
-        case TaskClaimed():
-            return replace(
-                state,
-                status=CLAIMED,
-                attempt=event.attempt,
-                claimed_by=recorded.actor,
-                claim_token=recorded.event_id,
-                lease_expires_at=recorded.recorded_at + timedelta(seconds=event.lease_seconds),
-                updated_at=recorded.recorded_at,
-            )
-        case TaskCompleted():
-            return replace(
-                state,
-                status=COMPLETED,
-                result=event.result,
-                lease_expires_at=None,
-                completion=Completion(recorded.version, event.claim_token),
-                updated_at=recorded.recorded_at,
-            )
-        case _:
-            return state  # TaskCompletionRejected: the attempt is on record, the task is as it was
-
-
-def _evolve_created(event: TaskCreated, recorded: Recorded[TaskEvent]) -> Task:
-    return Task(
-        event.task_id,
-        event.client_id,
-        event.agent_name,
-        PENDING,
-        event.priority,
-        attempt=0,
-        payload=event.payload,
-        created_at=recorded.recorded_at,
-        updated_at=recorded.recorded_at,
-        created_position=recorded.position,
-    )
-
-
-FOLD = Fold(CATEGORY, 1, evolve)

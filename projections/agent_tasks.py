@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from domain import task
+from domain import task_events as task
 from domain.decider import Fold
-from eventstore.statements import statement
 from projections.read_model import Column, ReadModel
 
 COLUMNS: tuple[Column, ...] = (
@@ -56,13 +55,3 @@ def _state(columns: Sequence[Any]) -> task.Task:
         task_id, client_id, agent_name, status, priority, attempt, payload, created_at, updated_at, created_position,
         result, error, claimed_by, claim_token, lease_expires_at, completion,
     )  # fmt: skip
-
-
-class PendingTasks:
-    """Pending tasks of an agent, by priority, then age."""
-
-    name = task.PENDING_TASKS
-    statement = statement("projections", "select_pending_tasks")
-
-    def __init__(self, storage: ReadModel) -> None:
-        self.storage = storage

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from domain import client, task
+from domain import client, task_events
 from eventstore.records import Encoded
 
 EVENT_TYPES: dict[str, type[Any]] = {
@@ -16,16 +16,23 @@ EVENT_TYPES: dict[str, type[Any]] = {
         client.ClientOnboarded,
         client.ClientProfileUpdated,
         client.ClientProfileConfirmed,
-        task.TaskCreated,
-        task.TaskClaimed,
-        task.TaskCompleted,
-        task.TaskCompletionRejected,
+        task_events.TaskCreated,
+        task_events.TaskClaimed,
+        task_events.TaskCompleted,
+        task_events.TaskCompletionRejected,
+        task_events.TaskFailed,
+        task_events.TaskReleased,
+        task_events.TaskLeaseExpired,
+        task_events.TaskCancelled,
     )
 }
 
-SCHEMA_VERSION = dict.fromkeys(EVENT_TYPES, 1)
+SCHEMA_VERSION = dict.fromkeys(EVENT_TYPES, 1) | {"TaskCompletionRejected": 2}
 
-UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    # Before failures and releases could be refused, what was refused was a result.
+    ("TaskCompletionRejected", 1): lambda data: {**data, "action": "result"},
+}
 """(type, schema version) → the data as the next schema version has it. Old events are read, never rewritten."""
 
 SEALED_FIELDS: dict[str, tuple[str, ...]] = {
@@ -34,6 +41,9 @@ SEALED_FIELDS: dict[str, tuple[str, ...]] = {
     "ClientProfileConfirmed": ("full_name",),
     "TaskCreated": ("payload",),
     "TaskCompleted": ("result",),
+    "TaskFailed": ("error",),
+    "TaskReleased": ("reason",),
+    "TaskCancelled": ("reason",),
 }
 """The personal values of each event type, sealed under the client's key."""
 

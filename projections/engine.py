@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, get_args
 
-from domain import client, task
+from domain import client, task, task_events
 from domain.decider import Fold, Repeat
 from domain.refusals import ClientNotFound, TaskNotFound
 from eventstore.records import Context, Decision, Refused, Repeated, Selected
 from eventstore.writer.engine import Engine
-from projections.agent_tasks import PendingTasks, agent_tasks
+from projections.agent_tasks import agent_tasks
+from projections.claimable_tasks import ClaimableTasks
 from projections.client_profiles import client_profiles
 from projections.codec import Codec
 
-FOLDS: tuple[Fold[Any], ...] = (client.FOLD, task.FOLD)
+FOLDS: tuple[Fold[Any], ...] = (client.FOLD, task_events.FOLD)
 
-_DECIDE: dict[type[Any], Callable[[Mapping[str, Any], Any, Selected], Any]] = {
-    client.RecordClient: lambda states, command, selected: client.decide(states, command),
-    task.CreateTask: task.decide,
-    task.ClaimTasks: task.decide,
-    task.CompleteTask: task.decide,
+_DECIDE: dict[type[Any], Callable[[Mapping[str, Any], Any, Selected, datetime], Any]] = {
+    client.RecordClient: lambda states, command, selected, now: client.decide(states, command),
+    **dict.fromkeys(get_args(task.TaskCommand), task.decide),
 }
 
 
 def decide(states: Mapping[str, Any], command: Any, selected: Selected, context: Context) -> Decision:
     """What the command's decider says, in the store's words."""
-    decision = _DECIDE[type(command)](states, command, selected)
+    decision = _DECIDE[type(command)](states, command, selected, context.now)
     if isinstance(decision, tuple):
         return decision
     if isinstance(decision, Repeat):
@@ -34,13 +34,13 @@ def decide(states: Mapping[str, Any], command: Any, selected: Selected, context:
     return Refused(decision, absent=isinstance(decision, ClientNotFound | TaskNotFound))
 
 
-def engine() -> Engine:
-    """The engine of this product."""
-    tasks = agent_tasks()
+def engine(folds: Sequence[Fold[Any]] = FOLDS) -> Engine:
+    """The engine of this product, with its own folds unless others are given."""
+    clients, tasks = folds
     return Engine(
         decide=decide,
-        evolve={fold.category: fold.evolve for fold in FOLDS},
+        evolve={fold.category: fold.evolve for fold in folds},
         codec=Codec(),
-        storages=(client_profiles(), tasks),
-        selections=(PendingTasks(tasks),),
+        storages=(client_profiles(clients), agent_tasks(tasks)),
+        selections=(ClaimableTasks(tasks.version),),
     )

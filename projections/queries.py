@@ -10,18 +10,18 @@ import orjson
 
 from domain.client import Client
 from domain.decider import Sealed
-from domain.task import Task
+from domain.task_events import Task
 from eventstore.reading import Reader
 from eventstore.statements import statement
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import KeyRow, Vault, unseal
 from eventstore.writer.engine import Folded
-from eventstore.writer.transaction import KEYS
 from projections.agent_tasks import agent_tasks
 from projections.client_profiles import client_profiles
 from projections.codec import FREE_JSON, SEALED_FIELDS
 
 GET_CLIENT = statement("projections", "get_client")
+KEYS = statement("eventstore", "subject_keys")
 GET_TASK = statement("projections", "get_task")
 
 ERASED = {"erased": True}
@@ -85,7 +85,13 @@ def open_json(key: DataKey | None, tenant_id: str, field: str, sealed: Sealed | 
     return ERASED if key is None else orjson.loads(unseal(key, tenant_id, field, sealed))
 
 
-CONTEXTS = {"full_name": "client.full_name", "payload": "task.payload", "result": "task.result"}
+CONTEXTS = {
+    "full_name": "client.full_name",
+    "payload": "task.payload",
+    "result": "task.result",
+    "error": "task.error",
+    "reason": "task.reason",
+}
 """What each sealed field is bound to when it is encrypted (docs/spec/event-record.md)."""
 
 

@@ -16,7 +16,7 @@ from api.lean import Operation
 from api.models import MAX_FREE_JSON_BYTES, UUID, ClaimIn, ClaimOut, ResultIn, TaskIn, TaskOut, TaskStatusOut
 from api.problems import Problem
 from api.writes import About, Writes, last_of, written
-from domain import task
+from domain import task, task_events
 from eventstore.records import Receipt, RecordedEvent
 from eventstore.times import timestamp
 from eventstore.vault.keys import DataKey
@@ -86,11 +86,11 @@ class TaskRoutes:
             return task.CreateTask(body.task_id, body.client_id, body.agent_name, sealed, body.priority)
 
         receipt = await self._writes.submit(
-            call, "/tasks", About(body.client_id, build), call.expected(task.stream(body.task_id))
+            call, "/tasks", About(body.client_id, build), call.expected(task_events.stream(body.task_id))
         )
-        created = last_of(receipt.events, task.TaskCreated)
+        created = last_of(receipt.events, task_events.TaskCreated)
         return written(
-            201, {"task_id": created.event.task_id, "status": task.PENDING}, receipt, entity_tag(created.version)
+            201, {"task_id": created.event.task_id, "status": task_events.PENDING}, receipt, entity_tag(created.version)
         )
 
     async def claim(self, call: Call) -> Answer:
@@ -105,13 +105,13 @@ class TaskRoutes:
         ]
         return written(200, {"tasks": tasks}, receipt)
 
-    async def _claimed(self, receipt: Receipt, event: RecordedEvent) -> task.Task:
+    async def _claimed(self, receipt: Receipt, event: RecordedEvent) -> task_events.Task:
         """The task as its claim left it: just folded by the writer, or folded again from its stream."""
         state: Any = receipt.states.get(event.stream) if receipt.states is not None else None
         if state is None:
             for past in await self._backend.log.stream(self._backend.tenant_id, event.stream, limit=event.version):
-                state = task.evolve(state, past)
-        assert isinstance(state, task.Task)
+                state = task_events.evolve(state, past)
+        assert isinstance(state, task_events.Task)
         self._remember(state)
         return state
 
@@ -135,13 +135,13 @@ class TaskRoutes:
         def build(key: DataKey) -> task.CompleteTask:
             return task.CompleteTask(task_id, body.claim_token, seal(key, tenant_id, RESULT, result))
 
-        expected = call.expected(task.stream(task_id))
+        expected = call.expected(task_events.stream(task_id))
         path = f"/tasks/{task_id}/result"
         receipt = await self._writes.submit(call, path, About(facts.client_id, build), expected)
-        last = last_of(receipt.events, task.TaskCompleted, task.TaskCompletionRejected)
-        if isinstance(last.event, task.TaskCompletionRejected):
+        last = last_of(receipt.events, task_events.TaskCompleted, task_events.TaskCompletionRejected)
+        if isinstance(last.event, task_events.TaskCompletionRejected):
             raise _stale(receipt)
-        return written(200, {"task_id": task_id, "status": task.COMPLETED}, receipt, entity_tag(last.version))
+        return written(200, {"task_id": task_id, "status": task_events.COMPLETED}, receipt, entity_tag(last.version))
 
     async def get(self, call: Call) -> Answer:
         task_id = call.path_parameter("task_id")
@@ -154,7 +154,7 @@ class TaskRoutes:
             return Answer(304, b"", headers)
         return Answer(200, orjson.dumps(self._content(task_state(found), found.key)), headers)
 
-    def _content(self, state: task.Task, key: DataKey | None) -> dict[str, Any]:
+    def _content(self, state: task_events.Task, key: DataKey | None) -> dict[str, Any]:
         tenant_id = self._backend.tenant_id
         return {
             "task_id": state.task_id,
@@ -180,7 +180,7 @@ class TaskRoutes:
             facts = self._remember(task_state(found)) if found is not None else None
         return facts
 
-    def _remember(self, state: task.Task) -> Facts:
+    def _remember(self, state: task_events.Task) -> Facts:
         facts = self._facts[state.task_id] = Facts(state.client_id, state.agent_name)
         if len(self._facts) > CACHED_FACTS:
             self._facts.popitem(last=False)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from eventstore.errors import CommandRefused, KeyReused, Poisoned, StoreError, SubjectErased, VersionMismatch
 from eventstore.ids import uuid7s
-from eventstore.records import Context, Envelope, Receipt, RecordedEvent, Refused, Repeated
+from eventstore.records import Context, Decision, Envelope, Receipt, RecordedEvent, Refused, Repeated
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import KeyRow, Vault
-from eventstore.writer.engine import Engine, Folded, category
+from eventstore.writer.engine import Engine, Folded, NewerFold, category
+from eventstore.writer.selections import Kept
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +46,21 @@ class Loaded:
     known: dict[bytes, Known] = field(default_factory=dict)
     keys: dict[str, KeyRow] = field(default_factory=dict)
     streams: dict[str, Folded] = field(default_factory=dict)
-    selected: dict[tuple[str, str], deque[str]] = field(default_factory=dict)
+    newer: set[str] = field(default_factory=set)
+    """Streams whose row a newer fold wrote."""
 
 
 class BatchDecision:
     """The decision on one batch: outcomes, events to append, rows and keys to save."""
 
-    def __init__(self, engine: Engine, vault: Vault, tenant_id: str, loaded: Loaded) -> None:
+    def __init__(
+        self, engine: Engine, vault: Vault, tenant_id: str, loaded: Loaded, kept: Collection[Kept] = ()
+    ) -> None:
         self._engine = engine
         self._vault = vault
         self._tenant_id = tenant_id
         self._loaded = loaded
+        self._kept = {selection.fold.name: selection for selection in kept}
         self._ids: Iterator[str] = iter(())
         self._drawn = 0
         self.outcomes: list[Outcome] = []
@@ -80,9 +85,15 @@ class BatchDecision:
         if known is not None:
             return self._again(envelope, known, key)
         command = envelope.command
+        if not self._loaded.newer.isdisjoint(command.streams):
+            raise NewerFold("a newer Fidelog wrote what this concerns; ask the newer one")
         states = {name: self._folded(name).state for name in command.streams}
         context = Context(self._loaded.now, envelope.actor)
-        decision = self._engine.decide(states, command, self._selected(envelope), context)
+        given: list[str] = []
+        with closing(self._selected(envelope, given)) as selected:
+            decision = self._engine.decide(states, command, selected, context)
+        if command.selection is not None and not set(given).issubset(stream for stream, _ in _events(decision)):
+            self._kept[command.selection.name].doubtful = True  # the queue and the rows disagree
         if not (isinstance(decision, Refused) and decision.absent):
             self._check_version(envelope)
         if isinstance(decision, Refused):
@@ -130,14 +141,17 @@ class BatchDecision:
             folded = self._loaded.streams[stream] = Folded(None, 0, 0, stored=False)
         return folded
 
-    def _selected(self, envelope: Envelope) -> Iterator[tuple[str, Any]]:
+    def _selected(self, envelope: Envelope, given: list[str]) -> Generator[tuple[str, Any]]:
         selection = envelope.command.selection
         if selection is None:
             return
-        found = self._loaded.selected.get((selection.name, selection.key))
-        while found:
-            stream = found.popleft()
-            yield stream, self._folded(stream).state
+        kept = self._kept[selection.name]
+        with closing(kept.queue.first(selection.key, kept.now)) as streams:
+            for stream in streams:
+                folded = self._loaded.streams.get(stream)
+                if folded is not None and stream not in self._loaded.newer:
+                    given.append(stream)
+                    yield stream, folded.state
 
     def _append(self, envelope: Envelope, decision: Sequence[tuple[str, Any]], key: DataKey | None) -> Receipt:
         if not decision:
@@ -149,6 +163,8 @@ class BatchDecision:
         self.events.extend(appended)
         for stream, folded in states.items():
             self._loaded.streams[stream] = self.changed[stream] = folded
+        for selection in self._kept.values():
+            selection.follow(appended)
         self._loaded.known[envelope.idempotency_key] = Known(envelope.command_id, envelope.request_hash, appended)
         if envelope.sealing is not None and envelope.sealing.subject not in self._loaded.keys:
             self.new_keys[envelope.sealing.subject] = envelope.sealing.key
@@ -205,6 +221,10 @@ class BatchDecision:
             self._drawn += IDS_AT_ONCE
             identifier = next(self._ids)
         return identifier
+
+
+def _events(decision: Decision) -> Sequence[tuple[str, Any]]:
+    return () if isinstance(decision, Refused | Repeated) else decision
 
 
 def rows_by_category(changed: Mapping[str, Folded]) -> dict[str, list[tuple[str, Folded]]]:

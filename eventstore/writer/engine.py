@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from eventstore.errors import DatabaseUnavailable
@@ -21,7 +22,7 @@ class Folded:
     stored: bool
     """Whether the read model has a row for it."""
     fold_version: int = 0
-    """Of the fold that wrote the row."""
+    """Of the fold that made the state; in a row, the one that wrote it."""
 
 
 class StateStorage(Protocol):
@@ -43,14 +44,34 @@ class StateStorage(Protocol):
         """States as the parameters of `insert` and `update`."""
 
 
-class SelectionStorage(Protocol):
-    """A selection's query: $1 tenant, $2 text[] of keys, $3 int8[] of limits; rows (key, *row of the storage)."""
+class SelectionQueue(Protocol):
+    """What a selection chooses from, kept in memory: a fold over all streams of its category.
+
+    The time it is asked with must not go back.
+    """
+
+    def restore(self, rows: Sequence[Sequence[Any]]) -> Sequence[str]:
+        """Take in rows of the snapshot; the streams left out because another fold wrote their row."""
+
+    def put(self, stream: str, state: Any) -> None:
+        """Take in a stream's state."""
+
+    def evolve(self, stream: str, recorded: RecordedEvent) -> None:
+        """Fold in the next event of the category."""
+
+    def first(self, key: str, now: datetime) -> Generator[str]:
+        """The streams for `key` at `now`, in order. To be closed before the queue changes."""
+
+
+class SelectionFold(Protocol):
+    """A named query for streams that a command does not name."""
 
     name: str
-    statement: Statement
+    category: str
+    snapshot: Statement
+    """$1 tenant, $2 place, $3 number: rows of the read model in the order of their places, which come first."""
 
-    @property
-    def storage(self) -> StateStorage: ...
+    def queue(self) -> SelectionQueue: ...
 
 
 class Codec(Protocol):
@@ -73,12 +94,12 @@ class Engine:
     """By category: the part of a stream's name before its first hyphen."""
     codec: Codec
     storages: Sequence[StateStorage]
-    selections: Sequence[SelectionStorage] = ()
+    selections: Sequence[SelectionFold] = ()
 
     def statements(self) -> list[Statement]:
         """All statements of read models and selections, to be prepared."""
         of_storages = [s for storage in self.storages for s in (storage.load, storage.insert, storage.update)]
-        return [*of_storages, *(selection.statement for selection in self.selections)]
+        return [*of_storages, *(selection.snapshot for selection in self.selections)]
 
 
 def category(stream: str) -> str:
@@ -86,5 +107,5 @@ def category(stream: str) -> str:
     return stream.partition("-")[0]
 
 
-class FoldMismatch(DatabaseUnavailable):
-    """A row was written by another version of the fold than this process runs: it may not be read as ours."""
+class NewerFold(DatabaseUnavailable):
+    """A row was written by a newer version of the fold than this process runs: it may not be written by ours (P7)."""

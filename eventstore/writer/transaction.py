@@ -2,152 +2,69 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from eventstore import arrays
-from eventstore.errors import ConnectionLost, DatabaseUnavailable
-from eventstore.pipeline import Call, Pipeline, Rows
-from eventstore.records import Envelope, RecordedEvent, Selection
-from eventstore.rows import recorded_event
+from eventstore.errors import ConnectionLost
+from eventstore.pipeline import Call, Pipeline
+from eventstore.records import Envelope, RecordedEvent
 from eventstore.statements import statement
 from eventstore.vault.keys import DataKey
-from eventstore.vault.vault import KeyRow, Vault
-from eventstore.writer.deciding import BatchDecision, Known, Loaded, Outcome, rows_by_category
-from eventstore.writer.engine import Engine, StateStorage, category
+from eventstore.vault.vault import Vault
+from eventstore.writer import loading, selections
+from eventstore.writer.deciding import BatchDecision, Outcome, rows_by_category
+from eventstore.writer.engine import Engine, StateStorage
+from eventstore.writer.loading import Loading, SelectionBehind
+from eventstore.writer.selections import ROLLBACK, Selections
 
-BEGIN = statement("eventstore", "begin")
-SET_TENANT = statement("eventstore", "set_tenant")
-LOCK = statement("eventstore", "lock_tenant")
-HEAD = statement("eventstore", "head")
-KNOWN = statement("eventstore", "known_commands")
-KEYS = statement("eventstore", "subject_keys")
 INSERT_EVENTS = statement("eventstore", "insert_events")
 INSERT_KEYS = statement("eventstore", "insert_subject_keys")
 COMMIT = statement("eventstore", "commit")
-ROLLBACK = statement("eventstore", "rollback")
-STATEMENTS = (BEGIN, SET_TENANT, LOCK, HEAD, KNOWN, KEYS, INSERT_EVENTS, INSERT_KEYS, COMMIT, ROLLBACK)
-
-CLOCK_TOLERANCE = timedelta(seconds=2)
-"""How far the database's clock may lie below the newest event before writes stop."""
+STATEMENTS = (*loading.STATEMENTS, *selections.STATEMENTS, INSERT_EVENTS, INSERT_KEYS, COMMIT)
 
 
-class ClockBehind(DatabaseUnavailable):
-    """The database's clock is below the newest event's time: events would no longer be in time order (P3)."""
-
-
-async def run(pipeline: Pipeline, engine: Engine, vault: Vault, batch: Sequence[Envelope]) -> list[Outcome]:
-    """Decide and commit a batch of one tenant; an outcome for each command, in order.
+async def run(
+    pipeline: Pipeline, engine: Engine, vault: Vault, kept: Selections, batch: Sequence[Envelope]
+) -> tuple[list[Outcome], Sequence[RecordedEvent]]:
+    """Decide and commit a batch of one tenant; an outcome for each command, in order, and all events appended.
 
     Raises StatementFailed (on a statement other than COMMIT: nothing was committed; the transaction is rolled back),
     ConnectionLost, or DatabaseUnavailable. Only what is known to be durable is returned (P6).
     """
+    tenant_id = batch[0].tenant_id
     try:
-        decision = await _decide(pipeline, engine, vault, batch)
+        decision = await _decide(pipeline, engine, vault, kept, batch)
         if decision.events:
-            await pipeline.trip(_writes(engine, batch[0].tenant_id, decision))
+            await pipeline.trip(_writes(engine, tenant_id, decision))
         else:
             await pipeline.trip([(ROLLBACK, ())])
-    except ConnectionLost:
+    except BaseException as error:
+        kept.forget(tenant_id)
+        if isinstance(error, Exception) and not isinstance(error, ConnectionLost):
+            await pipeline.trip([(ROLLBACK, ())])
         raise
-    except Exception:
-        await pipeline.trip([(ROLLBACK, ())])
-        raise
-    return decision.outcomes
+    return decision.outcomes, decision.events
 
 
-async def _decide(pipeline: Pipeline, engine: Engine, vault: Vault, batch: Sequence[Envelope]) -> BatchDecision:
+async def _decide(
+    pipeline: Pipeline, engine: Engine, vault: Vault, kept: Selections, batch: Sequence[Envelope]
+) -> BatchDecision:
     tenant_id = batch[0].tenant_id
-    wanted = _Wanted(engine, batch)
-    answers = await pipeline.trip(wanted.calls(tenant_id.encode()))
-    decision = BatchDecision(engine, vault, tenant_id, wanted.loaded(answers))
+    names = [envelope.command.selection.name for envelope in batch if envelope.command.selection is not None]
+    while True:
+        if names:
+            await kept.ready(pipeline, tenant_id, names)
+        of_tenant = kept.of(tenant_id)
+        try:
+            loaded = await Loading(engine, batch, of_tenant).load(pipeline)
+            break
+        except SelectionBehind:
+            await pipeline.trip([(ROLLBACK, ())])
+            kept.forget(tenant_id)
+    decision = BatchDecision(engine, vault, tenant_id, loaded, of_tenant.values())
     decision.decide(batch)
     return decision
-
-
-class _Wanted:
-    """What the first round trip asks for, and how its answers are read."""
-
-    def __init__(self, engine: Engine, batch: Sequence[Envelope]) -> None:
-        self._engine = engine
-        self._keys = list({envelope.idempotency_key for envelope in batch})
-        self._subjects = list({e.sealing.subject for e in batch if e.sealing is not None})
-        self._streams: dict[str, set[str]] = {}
-        self._limits: dict[str, dict[str, int]] = {}
-        for envelope in batch:
-            for stream in envelope.command.streams:
-                self._streams.setdefault(category(stream), set()).add(stream)
-            if envelope.command.selection is not None:
-                self._select(envelope.command.selection)
-        self._storages = [s for s in engine.storages if s.category in self._streams]
-        self._selections = [s for s in engine.selections if s.name in self._limits]
-
-    def _select(self, selection: Selection) -> None:
-        limits = self._limits.setdefault(selection.name, {})
-        limits[selection.key] = limits.get(selection.key, 0) + selection.limit
-
-    def calls(self, tenant: bytes) -> list[Call]:
-        calls: list[Call] = [
-            (BEGIN, ()),
-            (SET_TENANT, (tenant,)),
-            (LOCK, (tenant,)),
-            (HEAD, (tenant,)),
-            (KNOWN, (tenant, arrays.varlena_array("bytea", self._keys))),
-        ]
-        if self._subjects:
-            calls.append((KEYS, (tenant, arrays.text_array(self._subjects))))
-        for storage in self._storages:
-            ids = [name.partition("-")[2] for name in self._streams[storage.category]]
-            calls.append((storage.load, (tenant, arrays.text_array(ids))))
-        for selection in self._selections:
-            # Commands of this batch that name streams may use up what is selected: ask for that many more.
-            spare = len(self._streams.get(selection.storage.category, ()))
-            limits = self._limits[selection.name]
-            numbers = [limit + spare for limit in limits.values()]
-            calls.append((selection.statement, (tenant, arrays.text_array(list(limits)), arrays.int8_array(numbers))))
-        return calls
-
-    def loaded(self, answers: Sequence[Rows]) -> Loaded:
-        rest = iter(answers[2:])
-        lock, head = next(rest), next(rest)
-        if len(lock) != 1:
-            raise DatabaseUnavailable("the tenant's row in logs cannot be locked; run fidelog migrate")
-        position, newest, clock = head[0]
-        loaded = Loaded(position, _time_of_recording(newest, clock))
-        loaded.known = self._known(next(rest))
-        if self._subjects:
-            loaded.keys = {row[0]: KeyRow(*row) for row in next(rest)}
-        for storage in self._storages:
-            loaded.streams.update(storage.row(row) for row in next(rest))
-        for selection in self._selections:
-            for key, *row in next(rest):
-                stream, folded = selection.storage.row(row)
-                loaded.streams.setdefault(stream, folded)
-                loaded.selected.setdefault((selection.name, key), deque()).append(stream)
-        return loaded
-
-    def _known(self, rows: Rows) -> dict[bytes, Known]:
-        known: dict[bytes, Known] = {}
-        for key, *row in rows:
-            event = recorded_event(row, self._engine.codec)
-            if key not in known:
-                known[key] = Known(event.command_id, event.request_hash, [])
-            events = known[key].events
-            assert isinstance(events, list)
-            events.append(event)
-        return known
-
-
-def _time_of_recording(newest: datetime | None, clock: datetime) -> datetime:
-    """P3: never below the event before; refused, not stamped alike for ever, when the clock was set back."""
-    clock = clock.astimezone(UTC)
-    if newest is None or clock >= newest:
-        return clock
-    if newest - clock > CLOCK_TOLERANCE:
-        raise ClockBehind(f"the database clock is {newest - clock} behind the newest event; set it right")
-    return newest.astimezone(UTC)
 
 
 def _writes(engine: Engine, tenant_id: str, decision: BatchDecision) -> list[Call]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +20,12 @@ from eventstore.errors import (
     verdict,
 )
 from eventstore.pipeline import Pipeline
-from eventstore.records import Envelope, Receipt, Repeated
+from eventstore.records import Envelope, Receipt, RecordedEvent, Repeated
 from eventstore.vault.vault import Vault
 from eventstore.writer import transaction
 from eventstore.writer.deciding import Outcome
 from eventstore.writer.engine import Engine
+from eventstore.writer.selections import Selections
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,8 @@ class _Queue:
 
 
 Connect = Callable[[], Awaitable[Pipeline]]
+OnBatch = Callable[[int, Sequence[RecordedEvent], float], None]
+"""Told of every batch that was carried out: its commands, the events it appended, the seconds it took."""
 
 
 class Writer:
@@ -89,11 +93,20 @@ class Writer:
     No timer: a batch is whatever queued while the one before it was committing.
     """
 
-    def __init__(self, connect: Connect, engine: Engine, vault: Vault, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        engine: Engine,
+        vault: Vault,
+        limits: Limits | None = None,
+        on_batch: OnBatch = lambda commands, events, seconds: None,
+    ) -> None:
         self._connect = connect
         self._engine = engine
         self._vault = vault
         self._limits = limits or Limits()
+        self._on_batch = on_batch
+        self._selections = Selections(engine)
         self._queues: dict[str, _Queue] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._lanes: list[asyncio.Task[None]] = []
@@ -150,7 +163,7 @@ class Writer:
             queue.waiting.clear()
 
     async def _lane(self) -> None:
-        lane = _Lane(self._connect, self._engine, self._vault, self._limits)
+        lane = _Lane(self._connect, self._engine, self._vault, self._limits, self._selections, self._on_batch)
         try:
             while True:
                 tenant_id = await self._ready.get()
@@ -169,11 +182,21 @@ class Writer:
 class _Lane:
     """One connection that runs one batch after the other and never lets a waiter down without an answer."""
 
-    def __init__(self, connect: Connect, engine: Engine, vault: Vault, limits: Limits) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        engine: Engine,
+        vault: Vault,
+        limits: Limits,
+        selections: Selections,
+        on_batch: OnBatch,
+    ) -> None:
         self._connect = connect
         self._engine = engine
         self._vault = vault
         self._limits = limits
+        self._selections = selections
+        self._on_batch = on_batch
         self._pipeline: Pipeline | None = None
 
     async def disconnect(self) -> None:
@@ -234,7 +257,10 @@ class _Lane:
                 self._pipeline = await self._connect()
             except ConnectionLost as error:
                 raise NotConnected(str(error)) from error
-        return await transaction.run(self._pipeline, self._engine, self._vault, batch)
+        started = time.perf_counter()
+        outcomes, events = await transaction.run(self._pipeline, self._engine, self._vault, self._selections, batch)
+        self._on_batch(len(batch), events, time.perf_counter() - started)
+        return outcomes
 
     async def _bisect(self, batch: Sequence[Envelope], error: StoreError) -> Sequence[Outcome]:
         """Find the command whose values PostgreSQL refuses, by halves; the others are carried out, in order."""

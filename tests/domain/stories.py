@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from domain import client, task
+from domain import client, task, task_events
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ class Recorded:
         return START + timedelta(seconds=self.position)
 
 
-EVOLVE = {fold.category: fold.evolve for fold in (client.FOLD, task.FOLD)}
+EVOLVE = {fold.category: fold.evolve for fold in (client.FOLD, task_events.FOLD)}
 
 
 class Story:
@@ -51,12 +51,12 @@ class Story:
             self.states[stream] = EVOLVE[category](self.states.get(stream), recorded)
         return self
 
-    def when(self, command: Any, selected: Any = ()) -> Any:
-        """What the decider says to the command."""
+    def when(self, command: Any, selected: Any = (), after: float = 0) -> Any:
+        """What the decider says to the command, `after` seconds after the last event."""
         states = {stream: self.states.get(stream) for stream in command.streams}
         if isinstance(command, client.RecordClient):
             return client.decide(states, command)
-        return task.decide(states, command, iter(selected))
+        return task.decide(states, command, iter(selected), START + timedelta(seconds=self._position + after))
 
 
 _ciphertexts = itertools.count()

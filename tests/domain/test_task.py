@@ -9,10 +9,8 @@ import pytest
 from domain.client import ClientOnboarded
 from domain.decider import Repeat
 from domain.refusals import ClientNotFound, TaskConflict, TaskNotFound, WrongState
-from domain.task import (
-    ClaimTasks,
-    CompleteTask,
-    CreateTask,
+from domain.task import ClaimTasks, CompleteTask, CreateTask
+from domain.task_events import (
     TaskClaimed,
     TaskCompleted,
     TaskCompletionRejected,
@@ -96,7 +94,7 @@ def test_an_older_token_is_rejected_on_record_whatever_the_status(completed: boo
         story.given((STREAM, TaskCompleted(T, "c", "a", 2, SECOND_TOKEN, sealed("r"))))
     before = story.states[STREAM]
     events = story.when(CompleteTask(T, FIRST_TOKEN, sealed("late")))
-    assert events == ((STREAM, TaskCompletionRejected(T, "c", "a", 2, FIRST_TOKEN)),)
+    assert events == ((STREAM, TaskCompletionRejected(T, "c", "a", 2, FIRST_TOKEN, "result")),)
     assert story.given(*events).states[STREAM] == before
 
 
@@ -119,7 +117,7 @@ def test_without_a_token_a_task_that_is_not_pending_is_in_the_wrong_state() -> N
 def test_the_same_result_again_is_a_repeat_and_another_a_conflict() -> None:
     """Under the same token; whatever happened since."""
     completed = (STREAM, TaskCompleted(T, "c", "a", 1, FIRST_TOKEN, sealed("r")))
-    rejected = (STREAM, TaskCompletionRejected(T, "c", "a", 1, SECOND_TOKEN))
+    rejected = (STREAM, TaskCompletionRejected(T, "c", "a", 1, SECOND_TOKEN, "result"))
     story = Story().given(CLIENT, CREATED, CLAIMED, completed, rejected)
     assert story.when(CompleteTask(T, FIRST_TOKEN, sealed("r"))) == Repeat(STREAM, 3)
     assert isinstance(story.when(CompleteTask(T, FIRST_TOKEN, sealed("s"))), TaskConflict)
