@@ -18,7 +18,9 @@ from api.problems import Problem
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
 from api.routes.health import HealthRoutes
+from api.routes.task_ends import TaskEndRoutes
 from api.routes.tasks import TaskRoutes
+from api.task_facts import TaskFacts
 from api.writes import Writes
 
 DESCRIPTION = """The system of record for a wealth manager's AI agents: every client update and agent decision is
@@ -39,10 +41,11 @@ class Fidelog(FastAPI):
             openapi_url=None,
             redirect_slashes=False,
         )
-        writes = Writes(backend)
+        writes, facts = Writes(backend), TaskFacts(backend)
         areas = (
             ClientRoutes(backend, writes),
-            TaskRoutes(backend, writes),
+            TaskRoutes(backend, writes, facts),
+            TaskEndRoutes(backend, writes, facts),
             AuditRoutes(backend),
             HealthRoutes(backend),
         )

@@ -81,7 +81,7 @@ class Backend:
         self.reader = Reader(self.database.url("reader"))
         await self.reader.open()
         self.log = Log(self.reader, self._engine.codec)
-        self.queries = Queries(self.reader, self.vault)
+        self.queries = Queries(self.reader, self.log, self.vault)
         self.writer = Writer(self._connect, self._engine, self.vault, self._limits)
         self.writer.start()
 

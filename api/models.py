@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from domain.client import RISK_PROFILES
 from domain.task import DEFAULT_LEASE_SECONDS
@@ -29,6 +30,19 @@ def _full_name(value: str) -> str:
     return name
 
 
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain NUL")
+    return value
+
+
+def _digits(value: object) -> object:
+    """An integer in a query string is written in digits, and in no other way Python would accept."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        raise ValueError("must be an integer")
+    return value
+
+
 def _lower(value: str) -> str:
     return value.lower()
 
@@ -36,6 +50,8 @@ def _lower(value: str) -> str:
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 Uuid = Annotated[str, StringConstraints(pattern=UUID), AfterValidator(_lower)]
 FullName = Annotated[str, AfterValidator(_full_name), Field(description="Personal data: stored encrypted only.")]
+Limit = Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)]
+"""How many entries a page of a list may hold."""
 RiskProfile = Literal["conservative", "moderately_conservative", "moderate", "growth", "aggressive"]
 FreeJson = Annotated[
     dict[str, Any],
@@ -113,7 +129,7 @@ class TaskOut(BaseModel):
     task_id: str
     client_id: str
     agent_name: str
-    status: Literal["pending", "claimed", "completed"]
+    status: Literal["pending", "claimed", "completed", "failed", "cancelled"]
     priority: int
     attempt: int
     payload: dict[str, Any]
@@ -168,6 +184,67 @@ class ResultIn(Body):
             }
         }
     )
+
+
+class ClientWithTasksOut(BaseModel):
+    """A client, and the client's open tasks where they were asked for."""
+
+    client_id: str
+    full_name: str
+    risk_profile: str
+    open_tasks: list[TaskOut] | None = None
+
+    model_config = ClientIn.model_config
+
+
+class TasksOut(BaseModel):
+    """A page of tasks; `next_cursor` is null on the last."""
+
+    tasks: list[TaskOut]
+    next_cursor: str | None
+
+
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=4_000),
+    AfterValidator(_no_nul),
+    Field(description="Personal data: stored encrypted only."),
+]
+
+
+class FailureIn(Body):
+    """Why the work failed. `retryable` says whether trying again might help."""
+
+    claim_token: Uuid
+    error: Text
+    retryable: bool = False
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"claim_token": "0197c9a0-5f3e-7000-8000-000000000000", "error": "no price for CH0012221716"}
+        }
+    )
+
+
+class ReleaseIn(Body):
+    """A task given back, and why."""
+
+    claim_token: Uuid
+    reason: Text | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"claim_token": "0197c9a0-5f3e-7000-8000-000000000000", "reason": "shutting down"}
+        }
+    )
+
+
+class CancelIn(Body):
+    """Why the task is not needed any more."""
+
+    reason: Text | None = None
+
+    model_config = ConfigDict(json_schema_extra={"example": {"reason": "the client moved to another adviser"}})
 
 
 class EventOut(BaseModel):

@@ -10,6 +10,11 @@ from domain.refusals import ClientNotFound, TaskConflict, TaskNotFound, WrongSta
 from eventstore import errors
 
 
+def wrong_state(status: str, detail: str | None = None) -> Problem:
+    """The task's status does not allow what was asked."""
+    return Problem("wrong-state", detail or f"The task is {status}", task_status=status)
+
+
 def _client_not_found(refusal: ClientNotFound) -> Problem:
     faults = [{"pointer": refusal.pointer, "message": "no such client"}] if refusal.pointer else []
     return Problem("client-not-found", "Client not found", errors=faults)
@@ -19,7 +24,7 @@ REFUSALS: dict[type[Any], Callable[[Any], Problem]] = {
     ClientNotFound: _client_not_found,
     TaskNotFound: lambda refusal: Problem("task-not-found", "Task not found"),
     TaskConflict: lambda refusal: Problem("task-conflict", refusal.detail),
-    WrongState: lambda refusal: Problem("wrong-state", f"The task is {refusal.status}", task_status=refusal.status),
+    WrongState: lambda refusal: wrong_state(refusal.status),
 }
 
 STORE_ERRORS: dict[type[errors.StoreError], Callable[[Any], Problem]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -21,6 +22,10 @@ READ_FORWARD = statement("eventstore", "read_forward")
 READ_BACKWARD = statement("eventstore", "read_backward")
 READ_STREAM_BACKWARD = statement("eventstore", "read_stream_backward")
 READ_COMMAND = statement("eventstore", "read_command")
+READ_STREAMS_UNTIL = statement("eventstore", "read_streams_until")
+SHARE_LOCK = statement("eventstore", "share_lock")
+CLOCK_AGAINST = statement("eventstore", "clock_against")
+POSITION_AT = statement("eventstore", "position_at")
 HEAD = statement("eventstore", "head")
 
 
@@ -31,6 +36,10 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
 
 MAX_POSITION = 2**63 - 1
+
+
+class NotYet(Exception):
+    """A position above the head, or a time that has not passed: what will have happened then is not known."""
 
 
 class Reader:
@@ -98,6 +107,25 @@ class Log:
         """The newest position; 0 in an empty log."""
         return int((await self._reader.rows(tenant_id, HEAD, (tenant_id,)))[0][0])
 
+    async def position_at(self, tenant_id: str, at: datetime) -> int:
+        """The newest position recorded at or before `at`; the same whenever it is asked. Raises NotYet.
+
+        While a batch may still be written that was recorded by then, its end is waited for: it holds the tenant's
+        lock, and whatever takes the lock afterwards is recorded after `at`.
+        """
+        async with self._reader.connection(tenant_id) as connection, connection.transaction():
+            past, recent = await _row(connection, CLOCK_AGAINST, (at,))
+            if past and recent:
+                await _row(connection, SHARE_LOCK, (tenant_id,))
+            if not past:
+                raise NotYet
+            (position,) = await _row(connection, POSITION_AT, (tenant_id, at))
+            return int(position)
+
+    async def streams_until(self, tenant_id: str, streams: Sequence[str], position: int) -> list[RecordedEvent]:
+        """All events of the streams at positions up to `position`, stream by stream."""
+        return await self._events(tenant_id, READ_STREAMS_UNTIL, (tenant_id, list(streams), position))
+
     async def stream(self, tenant_id: str, stream: str, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
         """Events of one stream with versions above `after`, in order."""
         return await self._events(tenant_id, READ_STREAM, (tenant_id, stream, after, limit))
@@ -123,3 +151,11 @@ class Log:
     async def _events(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> list[RecordedEvent]:
         rows = await self._reader.rows(tenant_id, wanted, parameters)
         return [recorded_event(row, self._codec) for row in rows]
+
+
+async def _row(connection: Connection, wanted: Statement, parameters: Sequence[Any]) -> tuple[Any, ...]:
+    """The statement's one row. Raises DatabaseUnavailable when it gives none."""
+    row = await (await connection.execute(wanted.sql.encode(), parameters)).fetchone()
+    if row is None:
+        raise DatabaseUnavailable(f"{wanted.name} gave no row; run fidelog migrate")
+    return row

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from domain.client import Client
 from domain.decider import Sealed
-from domain.task_events import Task
-from eventstore.reading import Reader
+from domain.task_events import OPEN, STATUSES, Task, stream
+from eventstore.reading import MAX_POSITION, Log, Reader
 from eventstore.statements import statement
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import KeyRow, Vault, unseal
-from eventstore.writer.engine import Folded
 from projections.agent_tasks import agent_tasks
 from projections.client_profiles import client_profiles
 from projections.codec import FREE_JSON, SEALED_FIELDS
+from projections.read_model import ReadModel
 
 GET_CLIENT = statement("projections", "get_client")
 KEYS = statement("eventstore", "subject_keys")
 GET_TASK = statement("projections", "get_task")
+LIST_TASKS = statement("projections", "list_tasks")
+LIST_AGENT_TASKS = statement("projections", "list_agent_tasks")
+LIST_CLIENT_TASKS = statement("projections", "list_client_tasks")
+CLIENT_TASK_IDS = statement("projections", "client_task_ids")
+LEASES_OVER = statement("projections", "leases_over")
 
 ERASED = {"erased": True}
 
 Keys = dict[str, DataKey | None]
 """Data keys by subject; None where only a tombstone is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks; None means any."""
+
+    statuses: Sequence[str] = STATUSES
+    agent_name: str | None = None
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +56,73 @@ class Found:
 
 
 class Queries:
-    """What the API asks of the read models, one round trip each."""
+    """What the API asks of the read models.
 
-    def __init__(self, reader: Reader, vault: Vault) -> None:
+    A row is the state unless another fold wrote it or the question is about an earlier position: then the stream is
+    folded from the log.
+    """
+
+    def __init__(self, reader: Reader, log: Log, vault: Vault) -> None:
         self._reader = reader
+        self._log = log
         self._vault = vault
         self._clients = client_profiles()
         self._tasks = agent_tasks()
 
-    async def client(self, tenant_id: str, client_id: str) -> Found | None:
-        """The client's profile."""
+    async def client(self, tenant_id: str, client_id: str, as_of: int | None = None) -> Found | None:
+        """The client's profile, now or as of a position (not above the head)."""
         rows = await self._reader.rows(tenant_id, GET_CLIENT, (tenant_id, client_id))
-        return self._found(tenant_id, rows[0], self._clients.row) if rows else None
+        return await self._found(tenant_id, self._clients, rows[0], as_of) if rows else None
 
-    async def task(self, tenant_id: str, task_id: str) -> Found | None:
-        """The task."""
+    async def task(self, tenant_id: str, task_id: str, as_of: int | None = None) -> Found | None:
+        """The task, now or as of a position (not above the head)."""
         rows = await self._reader.rows(tenant_id, GET_TASK, (tenant_id, task_id))
-        return self._found(tenant_id, rows[0], self._tasks.row) if rows else None
+        return await self._found(tenant_id, self._tasks, rows[0], as_of) if rows else None
 
-    def _found(self, tenant_id: str, row: tuple[Any, ...], read: Any) -> Found:
-        *state, subject, key_id, epoch, wrapped = row
-        folded: Folded = read(state)[1]
+    async def tasks(self, tenant_id: str, wanted: TaskFilter, after: int, limit: int) -> list[Found]:
+        """Tasks in the order of their creation, from after the position `after` on."""
+        statuses = list(wanted.statuses)
+        parameters: tuple[Any, ...] = (tenant_id, statuses, after, limit)
+        if wanted.client_id is not None:
+            query, parameters = LIST_CLIENT_TASKS, (*parameters, wanted.client_id, wanted.agent_name)
+        elif wanted.agent_name is not None:
+            query, parameters = LIST_AGENT_TASKS, (*parameters, wanted.agent_name)
+        else:
+            query = LIST_TASKS
+        rows = await self._reader.rows(tenant_id, query, parameters)
+        found = [await self._found(tenant_id, self._tasks, row, None) for row in rows]
+        return [task for task in found if task is not None]
+
+    async def open_tasks(self, tenant_id: str, client_id: str, as_of: int | None, limit: int) -> list[Found]:
+        """The client's first `limit` open tasks, now or as of a position."""
+        if as_of is None:
+            return await self.tasks(tenant_id, TaskFilter(OPEN, client_id=client_id), 0, limit)
+        key = (await self.keys(tenant_id, [client_id])).get(client_id)
+        found: list[Found] = []
+        after, pages = 0, True
+        while pages and len(found) < limit:
+            parameters = (tenant_id, client_id, after, as_of, limit)
+            ids = await self._reader.rows(tenant_id, CLIENT_TASK_IDS, parameters)
+            streams = [stream(task_id) for task_id, _ in ids]
+            folded = self._tasks.fold_all(await self._log.streams_until(tenant_id, streams, as_of)) if streams else []
+            found += [Found(f.state, f.version, f.position, key) for f in folded if f.state.status in OPEN]
+            pages = len(ids) == limit
+            after = ids[-1][1] if ids else 0
+        return found[:limit]
+
+    async def leases_over(self, tenant_id: str, after: datetime, limit: int) -> list[str]:
+        """Ids of tasks whose lease ended after `after` and is over by the database's clock."""
+        return [row[0] for row in await self._reader.rows(tenant_id, LEASES_OVER, (tenant_id, after, limit))]
+
+    async def _found(self, tenant_id: str, model: ReadModel, row: tuple[Any, ...], as_of: int | None) -> Found | None:
+        *columns, subject, key_id, epoch, wrapped = row
+        name, folded = model.row(columns)
+        if folded.fold_version != model.fold_version or (as_of is not None and folded.position > as_of):
+            until = MAX_POSITION if as_of is None else as_of
+            past = model.fold_all(await self._log.streams_until(tenant_id, [name], until))
+            if not past:
+                return None
+            (folded,) = past
         key = self._vault.key_of(tenant_id, KeyRow(subject, key_id, epoch, wrapped))
         return Found(folded.state, folded.version, folded.position, key)
 
@@ -71,18 +132,6 @@ class Queries:
             return {}
         rows = await self._reader.rows(tenant_id, KEYS, (tenant_id, list(subjects)))
         return {row[0]: self._vault.key_of(tenant_id, KeyRow(*row)) for row in rows}
-
-
-def open_text(key: DataKey | None, tenant_id: str, field: str, sealed: Sealed) -> str | None:
-    """The plaintext of a sealed text; None when it was erased."""
-    return None if key is None else unseal(key, tenant_id, field, sealed).decode()
-
-
-def open_json(key: DataKey | None, tenant_id: str, field: str, sealed: Sealed | None) -> Any:
-    """The value of sealed JSON; {"erased": true} when it was erased, None when there is none."""
-    if sealed is None:
-        return None
-    return ERASED if key is None else orjson.loads(unseal(key, tenant_id, field, sealed))
 
 
 CONTEXTS = {
@@ -95,21 +144,24 @@ CONTEXTS = {
 """What each sealed field is bound to when it is encrypted (docs/spec/event-record.md)."""
 
 
+def open_value(field: str, key: DataKey | None, tenant_id: str, sealed: Sealed | None) -> Any:
+    """A sealed field's value: text, or JSON where it is free; {"erased": true} when it was erased, None for none."""
+    if sealed is None:
+        return None
+    if key is None:
+        return ERASED
+    plain = unseal(key, tenant_id, CONTEXTS[field], sealed)
+    return orjson.loads(plain) if field in FREE_JSON else plain.decode()
+
+
 def open_data(type_name: str, data: dict[str, Any], keys: Keys, tenant_id: str) -> dict[str, Any]:
     """An event's data with its personal values opened, or {"erased": true} in their place."""
     by_id = {key.key_id: key for key in keys.values() if key is not None}
     opened = dict(data)
     for field in SEALED_FIELDS.get(type_name, ()):
         sealed = opened.get(field)
-        if sealed is None:
-            continue
-        key = by_id.get(sealed["key"])
-        if key is None:
-            opened[field] = ERASED
-        elif field in FREE_JSON:
-            opened[field] = open_json(key, tenant_id, CONTEXTS[field], sealed)
-        else:
-            opened[field] = open_text(key, tenant_id, CONTEXTS[field], sealed)
+        if sealed is not None:
+            opened[field] = open_value(field, by_id.get(sealed["key"]), tenant_id, sealed)
     return opened
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
-from domain.decider import Fold
+from domain.decider import Fold, Recorded
 from eventstore import arrays
 from eventstore.rows import utc
 from eventstore.statements import statement
@@ -71,6 +71,17 @@ class ReadModel:
         *state, version, position, fold_version = self.read(row)
         folded = Folded(self._state(state), version, position, stored=True, fold_version=fold_version)
         return f"{self.category}-{row[0]}", folded
+
+    def fold_all(self, events: Iterable[Recorded[Any]]) -> list[Folded]:
+        """States of the streams whose events these are, each stream's together and from its first on."""
+        folded: list[Folded] = []
+        for recorded in events:
+            if recorded.version == 1:
+                folded.append(Folded(None, 0, 0, stored=False, fold_version=self.fold_version))
+            now = folded[-1]
+            now.state = self.fold.evolve(now.state, recorded)
+            now.version, now.position = recorded.version, recorded.position
+        return folded
 
     def read(self, row: Sequence[Any]) -> list[Any]:
         """A loaded row's values, comparable with `values`."""

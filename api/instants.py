@@ -1,0 +1,89 @@
+"""Positions and times in a query: what `as_of` says, and the position it stands for."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from api.backend import Backend
+from api.problems import Problem, invalid
+from eventstore.reading import MAX_POSITION, NotYet
+
+_POSITION = re.compile(r"[0-9]{1,19}", re.ASCII)
+_TIME = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?P<fraction>\.[0-9]{1,32})?"
+    r"(?P<zone>[Zz]|[+ -][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
+
+
+def parse_time(text: str) -> tuple[datetime, bool]:
+    """An RFC 3339 time in UTC, cut to the microsecond, and whether something was cut. Raises ValueError.
+
+    The `+` of an offset arrives as a space when the caller did not percent-encode it.
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError("must be an RFC 3339 time with an offset")
+    digits = (found["fraction"] or ".0")[1:]
+    zone = "+00:00" if found["zone"] in "Zz" else found["zone"].replace(" ", "+")
+    try:
+        at = datetime.fromisoformat(f"{found['day']}T{found['time']}.{digits[:6]:0<6}{zone}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be an RFC 3339 time with an offset") from None
+    return at, bool(digits[6:].strip("0"))
+
+
+def _as_of(value: object) -> object:
+    text = str(value)
+    if _POSITION.fullmatch(text):
+        position = int(text)
+        if position > MAX_POSITION:
+            raise ValueError("must be a position or an RFC 3339 time")
+        return position
+    try:
+        return parse_time(text)[0]  # all events are recorded at whole microseconds
+    except ValueError:
+        raise ValueError("must be a position or an RFC 3339 time") from None
+
+
+AsOf = Annotated[
+    int | datetime | None,
+    BeforeValidator(_as_of),
+    Field(
+        default=None,
+        description="As the log knew it then: a position (inclusive), or an RFC 3339 time (events recorded by then).",
+        json_schema_extra={"type": "string"},
+    ),
+]
+
+
+class AsOfQuery(BaseModel):
+    """When it is asked about."""
+
+    as_of: AsOf
+
+    model_config = ConfigDict(extra="forbid")
+
+
+async def resolve(backend: Backend, as_of: int | datetime | None) -> int | None:
+    """The position asked about; None for now. Raises Problem (422) above the head or in the future."""
+    if as_of is None:
+        return None
+    try:
+        if isinstance(as_of, datetime):
+            return await backend.log.position_at(backend.tenant_id, as_of)
+        if as_of > await backend.log.head(backend.tenant_id):
+            raise NotYet
+    except NotYet:
+        raise not_yet(as_of) from None
+    return as_of
+
+
+def not_yet(as_of: int | datetime) -> Problem:
+    """Nobody knows yet what will have happened by then."""
+    message = "lies in the future" if isinstance(as_of, datetime) else "is above the newest position"
+    return invalid({"parameter": "as_of", "message": message})

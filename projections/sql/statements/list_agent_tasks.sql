@@ -1,0 +1,18 @@
+-- The agent $5's tasks in the states $2 created after the position $3, oldest first, at most $4; with keys.
+SELECT t.task_id::text, t.client_id, t.agent_name, t.status, t.priority::int, t.attempt::int, t.payload::text,
+       t.result::text, t.error::text, t.claimed_by, t.claim_token::text, t.lease_expires_at, t.completed_version,
+       t.completed_token::text, t.created_position, t.created_at, t.updated_at, t.version, t.position,
+       t.fold_version::int,
+       t.client_id, k.key_id::text, k.epoch, k.wrapped
+FROM (
+    SELECT found.*
+    FROM unnest($2::text[]) AS wanted (status)
+    CROSS JOIN LATERAL (
+        SELECT * FROM fidelog.agent_tasks
+        WHERE tenant_id = $1 AND agent_name = $5 AND agent_tasks.status = wanted.status AND created_position > $3::bigint
+        ORDER BY created_position LIMIT $4::bigint
+    ) AS found
+    ORDER BY found.created_position LIMIT $4::bigint
+) AS t
+LEFT JOIN fidelog.client_keys AS k ON k.tenant_id = $1 AND k.subject = t.client_id
+ORDER BY t.created_position
