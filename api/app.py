@@ -58,6 +58,8 @@ class Fidelog(FastAPI):
         self.router.routes.append(LeanRoute(document, backend.require))
         self.router.default = _no_route
         lean = [route for route in self.router.routes if isinstance(route, LeanRoute)]
+        for route in lean:
+            route.allowed = ", ".join(sorted(r.operation.method for r in lean if r.path == route.path))
         self._direct = {(route.operation.method, route.path): route for route in lean if "{" not in route.path}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

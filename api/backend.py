@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server, weak_logins
+from api.leases import LeaseSweep
 from api.settings import Settings
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
@@ -54,7 +55,7 @@ class Backend:
         self.ids = RandomIds()
         self._limits = limits
         self._server: EmbeddedServer | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, notice: Callable[[str], None]) -> None:
         """Bring everything up. Raises EmbeddedServerError, MigrationError, KeyUnavailable, psycopg.Error."""
@@ -69,7 +70,11 @@ class Backend:
         await self.log.head(self.tenant_id)
         _settle_collector()
         self.condition = "ready"
-        self._watch = asyncio.create_task(self._watching(notice), name="watch")
+        sweep = LeaseSweep(self.tenant_id, self.queries, self.writer, self.vault, self.ids)
+        self._tasks = [
+            asyncio.create_task(self._watching(notice), name="watch"),
+            asyncio.create_task(sweep.run(), name="leases"),
+        ]
 
     def require(self) -> None:
         """Raises DatabaseUnavailable until everything is up."""
@@ -114,9 +119,10 @@ class Backend:
     async def stop(self, drain_seconds: float = 10.0) -> None:
         """Finish what was taken, close, and leave the embedded server (the last to leave stops it)."""
         self.condition = "stopping"
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.writer.close(drain_seconds)
             await self.reader.close()
         if self._server is not None:

@@ -83,6 +83,8 @@ class LeanRoute(APIRoute):
 
     def __init__(self, operation: Operation, require: Callable[[], None]) -> None:
         self.operation = operation
+        self.allowed = operation.method
+        """The methods of the path, for 405."""
         self._require = require
         super().__init__(
             operation.path,
@@ -114,7 +116,7 @@ class LeanRoute(APIRoute):
     async def _answer(self, operation: Operation, call: Call, receive: Any) -> Answer:
         """The first fault in contract order wins: 405, 431, 413, 415, 400, 403, 422, then what the handler finds."""
         if call.scope["method"] != operation.method:
-            raise Problem("method-not-allowed", headers={"allow": operation.method})
+            raise Problem("method-not-allowed", headers={"allow": self.allowed})
         if sum(len(name) + len(value) for name, value in call.scope["headers"]) > MAX_HEADER_BYTES:
             raise Problem("headers-too-large", f"The headers may have at most {MAX_HEADER_BYTES} bytes")
         if operation.body is not None:

@@ -110,9 +110,10 @@ class Queries:
             after = ids[-1][1] if ids else 0
         return found[:limit]
 
-    async def leases_over(self, tenant_id: str, after: datetime, limit: int) -> list[str]:
-        """Ids of tasks whose lease ended after `after` and is over by the database's clock."""
-        return [row[0] for row in await self._reader.rows(tenant_id, LEASES_OVER, (tenant_id, after, limit))]
+    async def leases_over(self, tenant_id: str, after: datetime, limit: int) -> tuple[datetime, list[str]]:
+        """The database's clock, and ids of tasks whose lease ended after `after` and is over by then."""
+        ((now, task_ids),) = await self._reader.rows(tenant_id, LEASES_OVER, (tenant_id, after, limit))
+        return now, task_ids
 
     async def _found(self, tenant_id: str, model: ReadModel, row: tuple[Any, ...], as_of: int | None) -> Found | None:
         *columns, subject, key_id, epoch, wrapped = row

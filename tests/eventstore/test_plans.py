@@ -33,7 +33,16 @@ READS: dict[str, tuple[str, str]] = {
     "read_backward": ("eventstore", "'{tenant}', 70, 5"),
     "load_client_profiles": ("projections", "'{tenant}', '{{c7,c8}}'"),
     "load_agent_tasks": ("projections", f"'{{tenant}}', '{{{{{TASK}}}}}'"),
-    "select_pending_tasks": ("projections", "'{tenant}', '{{agent7}}', '{{3}}'"),
+    "read_category": ("eventstore", "'{tenant}', 70, 90, 'task-', 'task.'"),
+    "read_streams": ("eventstore", "'{tenant}', '{{client-c7,client-c8}}'"),
+    "read_streams_until": ("eventstore", "'{tenant}', '{{client-c7,client-c8}}', 9000"),
+    "share_lock": ("eventstore", "'{tenant}'"),
+    "open_tasks": ("projections", "'{tenant}', 70, 5"),
+    "list_tasks": ("projections", "'{tenant}', '{{pending,claimed}}', 70, 5"),
+    "list_agent_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'agent7'"),
+    "list_client_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'c7', null"),
+    "client_task_ids": ("projections", "'{tenant}', 'c7', 0, 9000, 5"),
+    "leases_over": ("projections", "'{tenant}', '2000-01-01', 5"),
     "get_client": ("projections", "'{tenant}', 'c7'"),
     "get_task": ("projections", f"'{{tenant}}', '{TASK}'"),
 }
@@ -74,12 +83,13 @@ WRITES: dict[str, tuple[str, str]] = {
 
 BOUNDED = {
     "read_command": ("eventstore", "'{tenant}', 'client-c7', 1"),
+    "position_at": ("eventstore", "'{tenant}', clock_timestamp()"),
     "known_commands": ("eventstore", "'{tenant}', array['\\x00000007', '\\x00000008']::bytea[]"),
 }
 """Read the hundreds of positions around one: more buffers, but as many however long the log is."""
 
 NOT_HOT = {
-    "begin", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "lock_tail_checkpoint", "save_tail_checkpoint",
+    "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "lock_tail_checkpoint", "save_tail_checkpoint",
 }  # fmt: skip
 
 TO_UPDATE = {

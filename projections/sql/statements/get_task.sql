@@ -4,6 +4,10 @@ SELECT t.task_id::text, t.client_id, t.agent_name, t.status, t.priority::int, t.
        t.completed_token::text, t.created_position, t.created_at, t.updated_at, t.version, t.position,
        t.fold_version::int,
        t.client_id, k.key_id::text, k.epoch, k.wrapped
-FROM fidelog.agent_tasks AS t
+FROM (
+    -- Ordered, so that only the primary key will do, whatever the table held when the plan was made.
+    SELECT * FROM fidelog.agent_tasks
+    WHERE tenant_id = $1 AND agent_tasks.task_id >= $2::uuid ORDER BY agent_tasks.task_id LIMIT 1
+) AS t
 LEFT JOIN fidelog.client_keys AS k ON k.tenant_id = t.tenant_id AND k.subject = t.client_id
-WHERE t.tenant_id = $1 AND t.task_id = $2::uuid
+WHERE t.task_id = $2::uuid

@@ -1,6 +1,6 @@
--- Tasks whose lease ended after $2 and is over by now, at most $3. A lease that ended before was taken back, or found,
--- at an earlier turn: what was deleted from the index since is not read again and again.
-SELECT task_id::text FROM fidelog.agent_tasks
-WHERE tenant_id = $1 AND status = 'claimed' AND lease_expires_at > $2::timestamptz
-  AND lease_expires_at <= clock_timestamp()
-ORDER BY lease_expires_at LIMIT $3::bigint
+-- The database's clock, and tasks whose lease ended after $2 and is over by now, at most $3.
+SELECT clock_timestamp(), ARRAY(
+    SELECT task_id::text FROM fidelog.agent_tasks
+    WHERE tenant_id = $1 AND status = 'claimed' AND lease_expires_at > $2::timestamptz
+      AND lease_expires_at <= clock_timestamp()
+    ORDER BY lease_expires_at LIMIT $3::bigint)
