@@ -18,9 +18,10 @@ from eventstore.ids import RandomIds
 from eventstore.pipeline import Pipeline
 from eventstore.reading import Log, Reader
 from eventstore.vault.vault import Vault
+from eventstore.writer.engine import Engine
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Limits, Writer
-from projections.engine import engine
+from projections.engine import engine as product_engine
 from projections.queries import Queries
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,13 @@ class Backend:
     queries: Queries
     writer: Writer
 
-    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
+    def __init__(self, settings: Settings, limits: Limits | None = None, engine: Engine | None = None) -> None:
         self.settings = settings
         self.tenant_id = DEFAULT_TENANT
         self.condition: Condition = "starting"
         self.ids = RandomIds()
         self._limits = limits
+        self._engine = engine or product_engine()
         self._server: EmbeddedServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -82,7 +84,6 @@ class Backend:
             raise DatabaseUnavailable("the server is starting")
 
     async def _open(self) -> None:
-        self._engine = engine()
         self.reader = Reader(self.database.url("reader"))
         await self.reader.open()
         self.log = Log(self.reader, self._engine.codec)

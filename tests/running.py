@@ -15,6 +15,7 @@ from api.app import Fidelog
 from api.backend import Backend
 from api.serve import bind, server_config
 from api.settings import Settings
+from eventstore.writer.engine import Engine
 from eventstore.writer.writer import Limits
 
 T = TypeVar("T")
@@ -23,8 +24,8 @@ T = TypeVar("T")
 class RunningApi:
     """A served application; `client` talks to it over HTTP."""
 
-    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
-        self.backend = Backend(settings, limits)
+    def __init__(self, settings: Settings, limits: Limits | None = None, engine: Engine | None = None) -> None:
+        self.backend = Backend(settings, limits, engine)
         self._socket = bind(settings)
         self._server = uvicorn.Server(server_config(Fidelog(self.backend)))
         self._ready = threading.Event()
@@ -68,9 +69,9 @@ class RunningApi:
 
 
 @contextmanager
-def running_api(settings: Settings, limits: Limits | None = None) -> Iterator[RunningApi]:
+def running_api(settings: Settings, limits: Limits | None = None, engine: Engine | None = None) -> Iterator[RunningApi]:
     """A server that is ready, and stopped at the end."""
-    api = RunningApi(settings, limits).start()
+    api = RunningApi(settings, limits, engine).start()
     try:
         yield api
     finally:

@@ -95,6 +95,8 @@ class Engine:
     codec: Codec
     storages: Sequence[StateStorage]
     selections: Sequence[SelectionFold] = ()
+    clock: Callable[[datetime], datetime] = lambda database_clock: database_clock
+    """The time of recording, from the database's clock under the lock. Time is an argument: a test lets it pass."""
 
     def statements(self) -> list[Statement]:
         """All statements of read models and selections, to be prepared."""

@@ -106,7 +106,7 @@ class Loading:
         if len(lock) != 1:
             raise DatabaseUnavailable("the tenant's row in logs cannot be locked; run fidelog migrate")
         position, newest, clock = head[0]
-        loaded = Loaded(position, _time_of_recording(newest, clock))
+        loaded = Loaded(position, _time_of_recording(newest, self._engine.clock(clock)))
         loaded.known = self._known(next(rest))
         if self._subjects:
             loaded.keys = {row[0]: KeyRow(*row) for row in next(rest)}
