@@ -14,7 +14,9 @@ import uvloop
 
 from tests.processes.fidelog_process import Folders, new_folders
 from tests.soak.findings import Findings
+from tests.soak.held_snapshot import held_snapshot
 from tests.soak.kill_rounds import Size, kill_rounds
+from tests.soak.mutated_requests import mutated_requests
 
 SEED = 20_260_101
 
@@ -35,8 +37,20 @@ def _kills(options: argparse.Namespace, folders: Folders) -> Findings:
     return uvloop.run(kill_rounds(folders, options.seed, tell, Size(rounds=options.rounds)))
 
 
+def _snapshot(options: argparse.Namespace, folders: Folders) -> Findings:
+    _prepare(folders)
+    return uvloop.run(held_snapshot(folders, options.seed, tell))
+
+
+def _mutants(options: argparse.Namespace, folders: Folders) -> Findings:
+    _prepare(folders)
+    return uvloop.run(mutated_requests(folders, options.seed, tell))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Folders], Findings]] = {
     "kills": _kills,
+    "mutants": _mutants,
+    "snapshot": _snapshot,
 }
 
 
