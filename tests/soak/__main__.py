@@ -17,6 +17,7 @@ from tests.soak.findings import Findings
 from tests.soak.held_snapshot import held_snapshot
 from tests.soak.kill_rounds import Size, kill_rounds
 from tests.soak.mutated_requests import mutated_requests
+from tests.soak.replay_under_load import replay_under_load
 
 SEED = 20_260_101
 
@@ -42,6 +43,11 @@ def _snapshot(options: argparse.Namespace, folders: Folders) -> Findings:
     return uvloop.run(held_snapshot(folders, options.seed, tell))
 
 
+def _replay(options: argparse.Namespace, folders: Folders) -> Findings:
+    _prepare(folders)
+    return uvloop.run(replay_under_load(folders, tell))
+
+
 def _mutants(options: argparse.Namespace, folders: Folders) -> Findings:
     _prepare(folders)
     return uvloop.run(mutated_requests(folders, options.seed, tell))
@@ -49,6 +55,7 @@ def _mutants(options: argparse.Namespace, folders: Folders) -> Findings:
 
 PARTS: dict[str, Callable[[argparse.Namespace, Folders], Findings]] = {
     "kills": _kills,
+    "replay": _replay,
     "mutants": _mutants,
     "snapshot": _snapshot,
 }

@@ -188,7 +188,9 @@ class Mix:
 
     def _unknown_client(self) -> Command | None:
         command = self._create()
-        return command and self._new("unknown client", "/tasks", {**command.body, "client_id": f"nobody-{self._uuid()}"})
+        return command and self._new(
+            "unknown client", "/tasks", {**command.body, "client_id": f"nobody-{self._uuid()}"}
+        )
 
     def _unknown_task(self) -> Command:
         return self._new("unknown task", f"/tasks/{self._uuid()}/cancel", {})

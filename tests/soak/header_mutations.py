@@ -19,14 +19,35 @@ NAMES = (
     "authorization", "cookie", "fidelog-tenant", "x-forwarded-for", "x-http-method-override", "accept-encoding", "range",
 )  # fmt: skip
 HOSTS = (
-    b"", b"evil.example", b"127.0.0.1.evil.example", b"LOCALHOST", b"localhost:99999999", b"[::1]", b"127.0.0.1:abc", b"{}", b"127.0.0.1@{}",
+    b"",
+    b"evil.example",
+    b"127.0.0.1.evil.example",
+    b"LOCALHOST",
+    b"localhost:99999999",
+    b"[::1]",
+    b"127.0.0.1:abc",
+    b"{}",
+    b"127.0.0.1@{}",
 )
 ORIGINS = (b"null", b"http://evil.example", b"http://{}", b"file://", b"http://127.0.0.1", b"", b"\xff")
 TYPES = (
     b"", b"text/plain", b"application/json; charset=utf-16", b"APPLICATION/JSON", b"application/jsonx", b"multipart/form-data; boundary={}",
     b"application/json, text/plain", b"application/x-www-form-urlencoded", b"application/json;{}", b"application/\xff",
 )  # fmt: skip
-LENGTHS = (b"0", b"1", b"-1", b"abc", b"+5", b"0x10", b"99999999999999999999999", b"1048577", b"5, 5", b" ", b"1_0", b"\xd9\xa1")
+LENGTHS = (
+    b"0",
+    b"1",
+    b"-1",
+    b"abc",
+    b"+5",
+    b"0x10",
+    b"99999999999999999999999",
+    b"1048577",
+    b"5, 5",
+    b" ",
+    b"1_0",
+    b"\xd9\xa1",
+)
 
 
 def header(request: Request, random: Random, canary: str) -> bytes:
@@ -70,13 +91,18 @@ def framing(request: Request, random: Random, canary: str) -> bytes:
         case 1:
             changed.headers.append(("content-length", b"%d" % (len(body) + random.randint(-20, 20))))
         case 2:
-            changed.headers.append(("transfer-encoding", random.choice((b"chunked", b"Chunked", b"gzip, chunked", b"identity"))))
+            changed.headers.append(
+                ("transfer-encoding", random.choice((b"chunked", b"Chunked", b"gzip, chunked", b"identity")))
+            )
             body = _chunked(body, random)
         case 3:
             changed.headers += [("transfer-encoding", b"chunked"), ("content-length", b"%d" % len(body))]
             body = _chunked(body, random)
         case _:
-            changed.headers += [("expect", b"100-continue"), ("connection", random.choice((b"close", b"upgrade", canary.encode())))]
+            changed.headers += [
+                ("expect", b"100-continue"),
+                ("connection", random.choice((b"close", b"upgrade", canary.encode()))),
+            ]
             changed.headers += [("upgrade", b"websocket")] if random.random() < 0.5 else []
     return changed.raw(body)
 
@@ -89,7 +115,9 @@ def _chunked(body: bytes, random: Random) -> bytes:
         part, rest = rest[:size], rest[size:]
         parts.append(b"%x%s\r\n%s\r\n" % (len(part), random.choice((b"", b"", b";a=b", b" ")), part))
     odd = random.choice((b"", b"", b"", b"", b"zz\r\n", b"-1\r\n", b"ffffffffffffffffff\r\n", b"5\r\nab\r\n"))
-    return b"".join(parts) + odd + random.choice((b"0\r\n\r\n", b"0\r\n\r\n", b"0\r\nx-trailer: 1\r\n\r\n", b"00\r\n\r\n"))
+    return (
+        b"".join(parts) + odd + random.choice((b"0\r\n\r\n", b"0\r\n\r\n", b"0\r\nx-trailer: 1\r\n\r\n", b"00\r\n\r\n"))
+    )
 
 
 OF_ANY: dict[Mutation, int] = {header: 10, origin: 4, many_headers: 1, anywhere: 6, target: 6, query: 8, method: 3}

@@ -15,7 +15,11 @@ SECONDS = 30.0
 
 
 class NoAnswer(Exception):
-    """The connection could not be made, or ended before the answer was whole: what became of the request is unknown."""
+    """The connection ended before the answer was whole: what became of the request is unknown."""
+
+
+class NotSent(NoAnswer):
+    """There was no connection to send the request on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,13 @@ class Connection:
         return await self.exchange(("\r\n".join(lines) + "\r\n\r\n").encode() + content)
 
     async def exchange(self, request: bytes) -> Answer:
-        """Send bytes that are a whole request and take its answer. Raises NoAnswer."""
+        """Send bytes that are a whole request and take its answer. Raises NoAnswer, NotSent."""
+        try:
+            reader, writer = await self.open()
+        except OSError as error:
+            raise NotSent(type(error).__name__) from error
         try:
             async with asyncio.timeout(self._seconds):
-                reader, writer = await self.open()
                 writer.write(request)
                 answer = await read_answer(reader)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class _Rounds:
         self._report()
 
     async def _round(self, name: str) -> str:
-        since, size = len(self._trail.events), self.size
+        since, size, begun = len(self._trail.events), self.size, time.monotonic()
         load = Load(self.stage.urls, size.writers, self._mix, self.random)
         await load.until_settled(size.before)
         blow = await asyncio.to_thread(BLOWS[name], self.stage, self.random)
@@ -78,13 +79,15 @@ class _Rounds:
         await load.until_settled(size.after)
         await load.finish()
         await self._all_ready()
+        loaded = time.monotonic() - begun
         unknown = await self._verify(load, since)
         self._in_flight.append(in_flight)
         self._unknown += unknown
         self._statuses += load.statuses
         return (
             f"{name}: {in_flight} in flight, {len(load.commands)} commands, {unknown} of unknown end, "
-            f"{len(self._trail.events)} events, {len(self.findings.faults)} faults"
+            f"{len(self._trail.events)} events, {len(self.findings.faults)} faults, "
+            f"{loaded:.0f} s of load, {time.monotonic() - begun - loaded:.0f} s of checks"
         )
 
     async def _all_ready(self) -> None:
@@ -143,8 +146,12 @@ class _Rounds:
 
     def _report(self) -> None:
         line = self.findings.line
-        line(f"{self.size.servers} processes, {self.size.writers} writers, at least {min(self._in_flight, default=0)} in flight")
-        line(f"{len(self._commands):,} commands, {len(self._trail.events):,} events, {self._unknown} ends unknown at first")
+        line(
+            f"{self.size.servers} processes, {self.size.writers} writers, at least {min(self._in_flight, default=0)} in flight"
+        )
+        line(
+            f"{len(self._commands):,} commands, {len(self._trail.events):,} events, {self._unknown} ends unknown at first"
+        )
         line(f"answers: {_counts(self._statuses)}")
         line(f"commands: {_counts(self._mix.kinds)}")
         line(f"events: {_counts(Counter(event['type'] for event in self._trail.events))}")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.soak.commands import Command, Mix
-from tests.soak.http_client import Answer, Connection, NoAnswer
+from tests.soak.http_client import Answer, Connection, NoAnswer, NotSent
 
 PATIENCE = 90.0
 """No command may take longer to be answered, whatever is killed meanwhile."""
@@ -62,7 +62,7 @@ class Load:
             except NoAnswer as error:
                 self.statuses[str(error)] += 1
                 writer.move()
-                if random.random() < GIVES_UP:
+                if not isinstance(error, NotSent) and random.random() < GIVES_UP:
                     return
             else:
                 self.statuses[answer.status] += 1

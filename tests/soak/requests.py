@@ -64,7 +64,9 @@ class Ground:
             "POST /tasks/claim": self._claim,
             "GET /tasks": self._list_tasks,
             "GET /tasks/{task_id}": self._get_task,
-            "POST /tasks/{task_id}/result": lambda: self._end("result", {"result": {"by": self._name(), "n": [1, 2.5]}}),
+            "POST /tasks/{task_id}/result": lambda: self._end(
+                "result", {"result": {"by": self._name(), "n": [1, 2.5]}}
+            ),
             "POST /tasks/{task_id}/failure": lambda: self._end("failure", {"error": self._name(), "retryable": False}),
             "POST /tasks/{task_id}/release": lambda: self._end("release", {"reason": self._name()}),
             "POST /tasks/{task_id}/cancel": self._cancel,

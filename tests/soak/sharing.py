@@ -95,9 +95,7 @@ class Drain:
                 await asyncio.sleep(0.005)
         http.close()
 
-    async def _work(
-        self, http: Connection, headers: dict[str, str], task_id: str, token: str, random: Random
-    ) -> None:
+    async def _work(self, http: Connection, headers: dict[str, str], task_id: str, token: str, random: Random) -> None:
         if random.random() < self.handed_over:
             _expect(200, await http.post(f"/tasks/{task_id}/release", {"claim_token": token}, headers))
             self.stale.append((task_id, token))
@@ -112,9 +110,7 @@ class Drain:
         if old is None:
             return
         self.stale.remove(old)
-        answer = await http.post(
-            f"/tasks/{old[0]}/result", {"claim_token": old[1], "result": {"late": True}}, headers
-        )
+        answer = await http.post(f"/tasks/{old[0]}/result", {"claim_token": old[1], "result": {"late": True}}, headers)
         assert (answer.status, answer.slug) == (409, "stale-claim-token"), answer
         assert answer.position is not None, "the refusal is on record"
         self.refused += 1

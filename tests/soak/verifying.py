@@ -18,7 +18,7 @@ EXPECTED = {
     "made-up token": {409}, "result without token": {200, 409}, "cancel": {200, 409}, "result again": {200},
     "conflict": {409}, "unknown client": {404}, "unknown task": {404},
 }  # fmt: skip
-REPEATS_OF_CONTENT = {"create again", "result again", "result", "old token"}
+REPEATS_OF_CONTENT = {"create again", "result again", "result", "old token", "result without token"}
 """Kinds that may be answered as another command was that had the same content: nothing is appended then."""
 RECORDED = {"stale-claim-token": "TaskCompletionRejected", "wrong-state": "TaskLeaseExpired"}
 """Refusals that are on record, and the event that they append."""
@@ -40,7 +40,9 @@ def faults_of(command: Command, trail: Trail) -> Iterable[str]:
             yield f"{command}: acknowledged without a position"
     elif answer.status < 300:
         yield from _acknowledged(command, answer, events, trail)
-    elif [event["type"] for event in events] != [RECORDED.get(answer.slug)] or events[-1]["position"] != answer.position:
+    elif [event["type"] for event in events] != [RECORDED.get(answer.slug)] or events[-1][
+        "position"
+    ] != answer.position:
         yield f"{command}: refused as {answer.slug} at {answer.position}, but {_types(events)} stand in the log"
 
 
