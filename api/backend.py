@@ -22,6 +22,7 @@ from eventstore.writer.engine import Engine
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Limits, Writer
 from projections.engine import engine as product_engine
+from projections.engine import read_models
 from projections.queries import Queries
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Backend:
         self.reader = Reader(self.database.url("reader"))
         await self.reader.open()
         self.log = Log(self.reader, self._engine.codec)
-        self.queries = Queries(self.reader, self.log, self.vault)
+        self.queries = Queries(self.reader, self.log, self.vault, read_models(self._engine))
         self.writer = Writer(self._connect, self._engine, self.vault, self._limits)
         self.writer.start()
 

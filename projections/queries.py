@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
+from domain import client, task_events
 from domain.client import Client
 from domain.decider import Sealed
 from domain.task_events import OPEN, STATUSES, Task, stream
@@ -16,8 +17,6 @@ from eventstore.reading import MAX_POSITION, Log, Reader
 from eventstore.statements import statement
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import KeyRow, Vault, unseal
-from projections.agent_tasks import agent_tasks
-from projections.client_profiles import client_profiles
 from projections.codec import FREE_JSON, SEALED_FIELDS
 from projections.read_model import ReadModel
 
@@ -62,12 +61,12 @@ class Queries:
     folded from the log.
     """
 
-    def __init__(self, reader: Reader, log: Log, vault: Vault) -> None:
+    def __init__(self, reader: Reader, log: Log, vault: Vault, models: Mapping[str, ReadModel]) -> None:
         self._reader = reader
         self._log = log
         self._vault = vault
-        self._clients = client_profiles()
-        self._tasks = agent_tasks()
+        self._clients = models[client.CATEGORY]
+        self._tasks = models[task_events.CATEGORY]
 
     async def client(self, tenant_id: str, client_id: str, as_of: int | None = None) -> Found | None:
         """The client's profile, now or as of a position (not above the head)."""

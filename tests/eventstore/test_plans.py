@@ -89,7 +89,8 @@ BOUNDED = {
 """Read the hundreds of positions around one: more buffers, but as many however long the log is."""
 
 NOT_HOT = {
-    "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "lock_tail_checkpoint", "save_tail_checkpoint",
+    "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes",
+    "lock_tail_checkpoint", "save_tail_checkpoint",
 }  # fmt: skip
 
 TO_UPDATE = {
