@@ -56,7 +56,7 @@ class Backend:
         self.condition: Condition = "starting"
         self.ids = RandomIds()
         self._limits = limits
-        self._engine = engine or product_engine()
+        self.engine = engine or product_engine()
         self._server: EmbeddedServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -87,13 +87,13 @@ class Backend:
     async def _open(self) -> None:
         self.reader = Reader(self.database.url("reader"))
         await self.reader.open()
-        self.log = Log(self.reader, self._engine.codec)
-        self.queries = Queries(self.reader, self.log, self.vault, read_models(self._engine))
-        self.writer = Writer(self._connect, self._engine, self.vault, self._limits)
+        self.log = Log(self.reader, self.engine.codec)
+        self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
+        self.writer = Writer(self._connect, self.engine, self.vault, self._limits)
         self.writer.start()
 
     async def _connect(self) -> Pipeline:
-        statements = [*STATEMENTS, *self._engine.statements()]
+        statements = [*STATEMENTS, *self.engine.statements()]
         return await Pipeline.connect(self.database.url("writer"), statements)
 
     async def _watching(self, notice: Callable[[str], None]) -> None:

@@ -90,7 +90,8 @@ class Queries:
             query = LIST_TASKS
         rows = await self._reader.rows(tenant_id, query, parameters)
         found = [await self._found(tenant_id, self._tasks, row, None) for row in rows]
-        return [task for task in found if task is not None]
+        # A row of another fold was found by what that fold made of it.
+        return [task for task in found if task is not None and task.state.status in wanted.statuses]
 
     async def open_tasks(self, tenant_id: str, client_id: str, as_of: int | None, limit: int) -> list[Found]:
         """The client's first `limit` open tasks, now or as of a position."""
@@ -111,7 +112,8 @@ class Queries:
 
     async def leases_over(self, tenant_id: str, after: datetime, limit: int) -> tuple[datetime, list[str]]:
         """The database's clock, and ids of tasks whose lease ended after `after` and is over by then."""
-        ((now, task_ids),) = await self._reader.rows(tenant_id, LEASES_OVER, (tenant_id, after, limit))
+        parameters = (tenant_id, after, limit, self._tasks.fold_version)
+        ((now, task_ids),) = await self._reader.rows(tenant_id, LEASES_OVER, parameters)
         return now, task_ids
 
     async def _found(self, tenant_id: str, model: ReadModel, row: tuple[Any, ...], as_of: int | None) -> Found | None:

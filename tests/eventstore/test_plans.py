@@ -42,7 +42,7 @@ READS: dict[str, tuple[str, str]] = {
     "list_agent_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'agent7'"),
     "list_client_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'c7', null"),
     "client_task_ids": ("projections", "'{tenant}', 'c7', 0, 9000, 5"),
-    "leases_over": ("projections", "'{tenant}', '2000-01-01', 5"),
+    "leases_over": ("projections", "'{tenant}', '2000-01-01', 5, 1"),
     "get_client": ("projections", "'{tenant}', 'c7'"),
     "get_task": ("projections", f"'{{tenant}}', '{TASK}'"),
 }
