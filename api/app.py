@@ -19,6 +19,7 @@ from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
 from api.routes.health import HealthRoutes
 from api.routes.tasks import TaskRoutes
+from api.routes.timeline import TimelineRoutes
 from api.writes import Writes
 
 DESCRIPTION = """The system of record for a wealth manager's AI agents: every client update and agent decision is
@@ -44,6 +45,7 @@ class Fidelog(FastAPI):
             ClientRoutes(backend, writes),
             TaskRoutes(backend, writes),
             AuditRoutes(backend),
+            TimelineRoutes(backend),
             HealthRoutes(backend),
         )
         for area in areas:

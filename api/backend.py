@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server, weak_logins
+from api.metrics import Metrics
 from api.settings import Settings
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
@@ -19,12 +20,16 @@ from eventstore.reading import Log, Reader
 from eventstore.vault.vault import Vault
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Limits, Writer
+from projections.audit_index import audit_index
 from projections.engine import engine
 from projections.queries import Queries
+from projections.tail import Tail
+from projections.trail import Trail
 
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
+FIRST_TURN_SECONDS = 2.0
 
 Condition = Literal["starting", "ready", "database-unavailable", "stopping"]
 
@@ -45,6 +50,7 @@ class Backend:
     reader: Reader
     log: Log
     queries: Queries
+    trail: Trail
     writer: Writer
 
     def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
@@ -55,6 +61,10 @@ class Backend:
         self._limits = limits
         self._server: EmbeddedServer | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
+        self.index: Tail = audit_index(self.tenant_id)
+        self.tails: tuple[Tail, ...] = (self.index,)
+        self.metrics = Metrics(lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self.tails)
 
     async def start(self, notice: Callable[[str], None]) -> None:
         """Bring everything up. Raises EmbeddedServerError, MigrationError, KeyUnavailable, psycopg.Error."""
@@ -67,6 +77,7 @@ class Backend:
         self.vault = await open_vault(self.database, self.settings)
         await self._open()
         await self.log.head(self.tenant_id)
+        await self._follow()
         _settle_collector()
         self.condition = "ready"
         self._watch = asyncio.create_task(self._watching(notice), name="watch")
@@ -82,12 +93,29 @@ class Backend:
         await self.reader.open()
         self.log = Log(self.reader, self._engine.codec)
         self.queries = Queries(self.reader, self.vault)
+        self.trail = Trail(self.reader)
         self.writer = Writer(self._connect, self._engine, self.vault, self._limits)
         self.writer.start()
 
     async def _connect(self) -> Pipeline:
         statements = [*STATEMENTS, *self._engine.statements()]
         return await Pipeline.connect(self.database.url("writer"), statements)
+
+    async def _follow(self) -> None:
+        """Start the tails; each looks once before anybody is told how far it has got."""
+        url = self.database.url("keeper")
+        self._following = [asyncio.create_task(tail.run(url), name=f"tail-{tail.name}") for tail in self.tails]
+        await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
+
+    def appended(self) -> None:
+        """Events were committed: whoever follows the log need not wait for its timer."""
+        for tail in self.tails:
+            tail.wake()
+
+    def end_waits(self) -> None:
+        """The server is about to stop: requests that wait for something are answered now."""
+        for tail in self.tails:
+            tail.end_waits()
 
     async def _watching(self, notice: Callable[[str], None]) -> None:
         """Notice when the database goes away, and see that the embedded one comes back."""
@@ -114,10 +142,17 @@ class Backend:
     async def stop(self, drain_seconds: float = 10.0) -> None:
         """Finish what was taken, close, and leave the embedded server (the last to leave stops it)."""
         self.condition = "stopping"
+        self.end_waits()
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
             await self.writer.close(drain_seconds)
             await self.reader.close()
+        await self._stop_following()
         if self._server is not None:
             await asyncio.to_thread(self._server.leave)
+
+    async def _stop_following(self) -> None:
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -42,11 +43,17 @@ class Writes:
         """
         backend = self._backend
         envelope = self._envelope(call, path, about, expected)
-        answer = await backend.writer.submit(envelope)
+        started = perf_counter()
+        try:
+            answer = await backend.writer.submit(envelope)
+        finally:
+            backend.metrics.wrote(perf_counter() - started)
         if isinstance(answer, Repeated):
             events = await backend.log.command(backend.tenant_id, answer.stream, answer.version)
             key = envelope.sealing.key if envelope.sealing is not None else None
             return Receipt(events, replayed=True, key=key)
+        if not answer.replayed:
+            backend.appended()
         return answer
 
     def _envelope(self, call: Call, path: str, about: About | Command, expected: ExpectedVersion | None) -> Envelope:
