@@ -88,6 +88,7 @@ class Backend:
             raise DatabaseUnavailable("the server is starting")
 
     async def _open(self) -> None:
+        self._keeper_url = self.database.url("keeper")
         self._engine = engine()
         self.reader = Reader(self.database.url("reader"))
         await self.reader.open()
@@ -103,8 +104,9 @@ class Backend:
 
     async def _follow(self) -> None:
         """Start the tails; each looks once before anybody is told how far it has got."""
-        url = self.database.url("keeper")
-        self._following = [asyncio.create_task(tail.run(url), name=f"tail-{tail.name}") for tail in self.tails]
+        self._following = [
+            asyncio.create_task(tail.run(self._keeper_url), name=f"tail-{tail.name}") for tail in self.tails
+        ]
         await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
 
     def appended(self) -> None:
