@@ -276,10 +276,38 @@ class EventsOut(BaseModel):
     next_cursor: str | None
 
 
+class TimelineEventOut(EventOut):
+    """An event with a readable line, which holds no personal value."""
+
+    title: str
+
+
+class TimelineOut(BaseModel):
+    """A page of a client's timeline; `next_cursor` is null on the last."""
+
+    events: list[TimelineEventOut]
+    next_cursor: str | None
+
+
 class StatusOut(BaseModel):
     """How the server is."""
 
     status: str
+
+
+class TailOut(BaseModel):
+    """A tail: the last event it handled, and how many it has not. `fault` only when it stands still."""
+
+    name: str
+    position: int
+    lag: int
+    fault: str | None = None
+
+
+class ReadyOut(StatusOut):
+    """That the server can be used, and how far what follows the log has got."""
+
+    tails: list[TailOut]
 
 
 class Fault(BaseModel):

@@ -18,25 +18,29 @@ _SESSION = {
     "timezone": "UTC",
 }
 
+_INDEX_PLANS = {
+    # Plans are made once, often on empty tables. These leave only index lookups, which stay right as tables grow.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+}
+
 _WRITER = {
     "synchronous_commit": "on",  # P6, whatever the server's default is
     # A stopped process must not hold a tenant: its session ends, and the lock with it.
     "idle_in_transaction_session_timeout": "2s",
     "lock_timeout": "4s",
     "statement_timeout": "5s",
-    # Plans are made once, often on empty tables. These leave only index lookups, which stay right as tables grow.
+    **_INDEX_PLANS,
     "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    "enable_sort": "off",
     "jit": "off",
 }
 
 _SETTINGS: Mapping[Login, Mapping[str, str]] = {
     "writer": _WRITER,
-    "reader": {"statement_timeout": "5s", "jit": "off"},
+    "reader": {"statement_timeout": "5s", "jit": "off", **_INDEX_PLANS},
     "keeper": {"idle_in_transaction_session_timeout": "10s"},
 }
 
@@ -78,7 +82,8 @@ class Database:
             parts = conninfo_to_dict(self.fallback)
             settings["role"] = f"fidelog_{login}"
         else:
-            raise LookupError(f"there is no {login} login for this database")
+            advice = "" if login == "superuser" else f"; set FIDELOG_{login.upper()}_URL"
+            raise LookupError(f"there is no {login} login for this database{advice}")
         return _url(parts, settings, self.kind == "server")
 
 

@@ -42,7 +42,7 @@ READS: dict[str, tuple[str, str]] = {
     "list_agent_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'agent7'"),
     "list_client_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'c7', null"),
     "client_task_ids": ("projections", "'{tenant}', 'c7', 0, 9000, 5"),
-    "leases_over": ("projections", "'{tenant}', '2000-01-01', 5"),
+    "leases_over": ("projections", "'{tenant}', '2000-01-01', 5, 1"),
     "get_client": ("projections", "'{tenant}', 'c7'"),
     "get_task": ("projections", f"'{{tenant}}', '{TASK}'"),
 }
@@ -89,7 +89,8 @@ BOUNDED = {
 """Read the hundreds of positions around one: more buffers, but as many however long the log is."""
 
 NOT_HOT = {
-    "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "lock_tail_checkpoint", "save_tail_checkpoint",
+    "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes",
+    "lock_tail_checkpoint", "save_tail_checkpoint",
 }  # fmt: skip
 
 TO_UPDATE = {

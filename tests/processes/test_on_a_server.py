@@ -163,7 +163,7 @@ def refuse_the_update(server: Server, command: Command) -> None:
             assert error.value.sqlstate == ("FL004" if login in {"owner", "writer"} else "42501")
 
 
-@pytest.mark.parametrize("without", [[], ["owner", "keeper", "auditor"]], ids=["all", "only-what-serve-needs"])
+@pytest.mark.parametrize("without", [[], ["owner", "auditor"]], ids=["all", "only-what-serve-needs"])
 def test_logins_of_their_own_bring_no_warning(server: Server, command: Command, without: list[str]) -> None:
     """With FIDELOG_WRITER_URL and its like serve needs no shared URL, and warns of none."""
     assert command("migrate", **server.settings())[0] == 0
@@ -176,6 +176,18 @@ def test_logins_of_their_own_bring_no_warning(server: Server, command: Command, 
     assert http.get("/clients/client-001").json() == CLIENT
     assert served.stop() == 0
     assert served.stderr() == ""
+
+
+def test_serve_refuses_to_start_without_the_keeper(server: Server, command: Command) -> None:
+    """Without it nothing would fill the officer's index; the line names the setting that is missing."""
+    assert command("migrate", **server.settings())[0] == 0
+    embedded = EmbeddedServer(server.folders.data, notice=lambda line: None)
+    urls = {
+        f"FIDELOG_{login.upper()}_URL": embedded.conninfo(f"fidelog_{login}", NAME) for login in ("writer", "reader")
+    }
+    done = server.folders.run("serve", **urls)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "FIDELOG_KEEPER_URL" in refusal(done.stderr)
 
 
 def test_status_and_superuser_on_a_server(server: Server, command: Command) -> None:
