@@ -8,11 +8,12 @@ from random import Random
 from tests.soak.mutations import Mutation, anywhere, content, literal, member, method, query, target, value
 from tests.soak.requests import Request
 
+TRACE = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ODD = (
-    b"", b" ", b'"', b'""', b'"{}', b'"{}"', b"{}\xff", b"{}" * 40, b"{}" * 2000, b"*", b'W/"1.task"', b'"1.client"', b'"1.client", "2"',
-    b'"9999999999999999999.task"', b'"0"', b",", b"1", b"-1", b"null", b"{}\x01", b"\xc3\xa9{}", b"agent:{}@1", b"agent:mutant_agent@9",
-    b"agent:", b"user:{}", b"system:fidelog", b"user:local", b"agent:{}@", b"00-{}-01", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    b"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"{},{}", b"{}; {}",
+    b"", b" ", b'"', b'""', b'"{}', b'"{}"', b"{}\xff", b"{}" * 40, b"{}" * 2000, b"*", b'W/"1.task"', b'"1.client"',
+    b'"1.client", "2"', b'"9999999999999999999.task"', b'"0"', b",", b"1", b"-1", b"null", b"{}\x01", b"\xc3\xa9{}",
+    b"agent:{}@1", b"agent:mutant_agent@9", b"agent:", b"user:{}", b"system:fidelog", b"user:local", b"agent:{}@",
+    b"00-{}-01", b"00-" + TRACE, b"ff-" + TRACE, b"{},{}", b"{}; {}",
 )  # fmt: skip
 NAMES = (
     "idempotency-key", "if-match", "if-none-match", "fidelog-actor", "fidelog-correlation-id", "traceparent", "accept",

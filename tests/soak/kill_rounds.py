@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -95,10 +96,8 @@ class _Rounds:
         for url in self.stage.urls:
             http, waiting = Connection(url), True
             while waiting:
-                try:
+                with suppress(NoAnswer):
                     waiting = (await http.get("/readyz")).status != 200
-                except NoAnswer:
-                    pass
                 await asyncio.sleep(0.01 if waiting else 0)
             http.close()
 

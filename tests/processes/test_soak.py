@@ -1,0 +1,35 @@
+"""The parts of `make soak` at a size for every change. (P1 to P7, P11)"""
+
+from __future__ import annotations
+
+import uvloop
+
+from tests.processes.fidelog_process import Folders
+from tests.soak.findings import Findings, Tell
+from tests.soak.kill_rounds import Size, kill_rounds
+from tests.soak.mutated_requests import mutated_requests
+from tests.soak.sharing import share
+
+SEED = 1
+SMALL = Size(before=150, after=120)
+BLOWS = ("kill -9 of both", "an API process stopped", "a writer's session stopped")
+
+tell: Tell = print
+
+
+def test_kill_rounds(folders: Folders) -> None:
+    """With 50 commands in flight, killed and stopped processes lose nothing acknowledged and do nothing twice."""
+    uvloop.run(kill_rounds(folders, SEED, tell, SMALL, BLOWS)).assert_passed()
+
+
+def test_mutated_requests(folders: Folders) -> None:
+    """Requests that are nearly right are refused as documented, echo no value and store nothing."""
+    uvloop.run(mutated_requests(folders, SEED, tell, 300)).assert_passed()
+
+
+def test_agents_share_tasks(folders: Folders) -> None:
+    """Sixteen agents share 5,000 tasks: each is completed once; stale tokens are refused and recorded."""
+    server = folders.serve().ready()
+    findings: Findings = uvloop.run(share(server.url, 5_000, SEED))
+    findings.assert_passed()
+    assert server.stop() == 0
