@@ -67,5 +67,7 @@ class Codec:
         if members.keys() != _FIELDS[type_name]:
             return kind(**members)  # with its defaults, or the error that says which member is wrong
         event = object.__new__(kind)
-        event.__dict__.update(members)  # a frozen dataclass sets its fields one by one, at twice the cost of all else here
+        event.__dict__.update(
+            members
+        )  # a frozen dataclass sets its fields one by one, at twice the cost of all else here
         return event

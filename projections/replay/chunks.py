@@ -11,7 +11,7 @@ from projections.replay.sessions import Session, int8, snapshot, text
 BOUNDARY = statement("projections", "replay_boundary")
 NEXT_STREAM = statement("projections", "replay_next_stream")
 
-EVENTS = 10_000
+EVENTS_IN_RANGE = 10_000
 """In one range, unless a single stream has more."""
 
 
@@ -28,7 +28,7 @@ class StreamRange:
     end_id: str | None
 
 
-def stream_ranges(session: Session, tenant_id: str, category: str, events: int = EVENTS) -> Iterator[StreamRange]:
+def stream_ranges(session: Session, tenant_id: str, category: str, events: int) -> Iterator[StreamRange]:
     """The category's streams, in order, without overlap. Streams that appear meanwhile lie in one of them too."""
     prefix, end = f"{category}-", f"{category}."  # "." is what follows "-" in C order
     first, first_id = prefix, None

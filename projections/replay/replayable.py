@@ -12,7 +12,7 @@ from projections.agent_tasks import agent_tasks
 from projections.client_profiles import client_profiles
 from projections.codec import Codec
 from projections.read_model import ReadModel
-from projections.replay.chunks import StreamRange, stream_ranges
+from projections.replay.chunks import EVENTS_IN_RANGE, StreamRange, stream_ranges
 from projections.replay.comparing import Comparison, Difference, Unequal, describe
 from projections.replay.faults import NewerFold
 from projections.replay.folding import Folder
@@ -83,11 +83,12 @@ class Replayable(Protocol):
 
 
 class FoldedStreams:
-    """A read model with one row a stream of its category."""
+    """A read model with one row a stream of its category, in ranges of about so many events."""
 
-    def __init__(self, model: ReadModel) -> None:
+    def __init__(self, model: ReadModel, events: int = EVENTS_IN_RANGE) -> None:
         self.name = model.table
         self._model = model
+        self._events = events
         self._codec = Codec()
 
     def refuse(self, session: Session, tenant_id: str) -> None:
@@ -97,7 +98,7 @@ class FoldedStreams:
             raise NewerFold(self.name, newest, self._model.fold_version)
 
     def ranges(self, session: Session, tenant_id: str) -> Iterator[StreamRange]:
-        return stream_ranges(session, tenant_id, self._model.category)
+        return stream_ranges(session, tenant_id, self._model.category, self._events)
 
     def run(self, work: Work, tenant_id: str, part: StreamRange) -> Tally:
         model, session, tenant = self._model, work.reading, text(tenant_id)
