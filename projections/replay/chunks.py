@@ -1,4 +1,4 @@
-"""Cutting a tenant's streams into ranges of some thousand events, found by an index alone."""
+"""Cutting a tenant's streams into ranges of some thousand events, found by an index alone; and counting positions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from projections.replay.sessions import Session, int8, snapshot, text
 
 BOUNDARY = statement("projections", "replay_boundary")
 NEXT_STREAM = statement("projections", "replay_next_stream")
+COUNT = statement("projections", "replay_count")
 
 EVENTS_IN_RANGE = 10_000
 """In one range, unless a single stream has more."""
+
+COUNTED_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,17 @@ def _following(session: Session, tenant_id: str, first: str, end: str, events: i
         if found and found[0][0] == first:  # a single stream of that many events
             found = session.call(NEXT_STREAM, (text(tenant_id), text(first), text(end)))
         return str(found[0][0]) if found else None
+
+
+def missing_positions(session: Session, tenant_id: str) -> Iterator[tuple[int, int, int]]:
+    """P3: position by position range (after, up to, how many events are missing there), up to the newest event.
+
+    A stream that lost its last events folds without a fault, to an older state: only the positions tell.
+    """
+    with snapshot(session, tenant_id) as head:
+        pass
+    for after in range(0, head, COUNTED_AT_ONCE):
+        last = min(head, after + COUNTED_AT_ONCE)
+        with snapshot(session, tenant_id):
+            number = session.call(COUNT, (text(tenant_id), int8(after), int8(last)))[0][0]
+        yield after, last, last - after - number

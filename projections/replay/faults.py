@@ -9,14 +9,21 @@ class ReplayFailed(StoreError):
     """Replay or its check could not be done; rows that were brought level until then are right."""
 
 
-class DamagedStream(ReplayFailed):
+class DamagedLog(ReplayFailed):
     """The log itself is not what the writer made: no row may be made from it."""
 
-    def __init__(self, tenant_id: str, stream: str, what: str) -> None:
+    def __init__(self, tenant_id: str, what: str) -> None:
         super().__init__(
-            f"the log of tenant {tenant_id} is damaged in stream {stream}: {what}; nothing was changed from it. Keep "
-            "the database as it is, and restore the log from a backup"
+            f"the log of tenant {tenant_id} is damaged: {what}; no row is made from what is damaged. Keep the database as "
+            "it is, and restore the log from a backup"
         )
+
+
+class DamagedStream(DamagedLog):
+    """One stream of it."""
+
+    def __init__(self, tenant_id: str, stream: str, what: str) -> None:
+        super().__init__(tenant_id, f"in stream {stream} {what}")
 
 
 class NewerFold(ReplayFailed):

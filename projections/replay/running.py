@@ -11,7 +11,8 @@ import psycopg
 
 from eventstore.database import Database
 from eventstore.describing import TENANTS
-from projections.replay.faults import Cancelled
+from projections.replay.chunks import missing_positions
+from projections.replay.faults import Cancelled, DamagedLog
 from projections.replay.replayable import Found, Replayable, Tally, read_models
 from projections.replay.sessions import Session
 from projections.replay.workers import Job, Worker, speaking, workers
@@ -53,10 +54,10 @@ class Replay:
         tenants = self._tenants(observer)
         session = Session(keeper_url)
         try:
-            if self.heal:
-                for model in models:
-                    for tenant_id in tenants:
-                        model.refuse(session, tenant_id)
+            for tenant_id in tenants:
+                _refuse_gaps(session, tenant_id, observer)
+                for model in models if self.heal else ():
+                    model.refuse(session, tenant_id)
             with workers(self.workers, keeper_url, self.models, self.heal) as started:
                 running = _Running(started, observer, {model.name: Tally() for model in models})
                 return running.all(_jobs(session, models, tenants))
@@ -69,6 +70,14 @@ class Replay:
             found = connection.execute(TENANTS.sql.encode()).fetchall()
         observer.expect(sum(head for _, head, _ in found))
         return [tenant_id for tenant_id, _, _ in found]
+
+
+def _refuse_gaps(session: Session, tenant_id: str, observer: Observer) -> None:
+    for after, last, missing in missing_positions(session, tenant_id):
+        if missing:
+            raise DamagedLog(tenant_id, f"of the positions {after + 1} to {last} {missing} are missing")
+        if observer.cancelled():
+            raise Cancelled
 
 
 def _jobs(session: Session, models: Sequence[Replayable], tenants: Sequence[str]) -> Iterator[Job]:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -136,6 +137,7 @@ def workers(
     number: int, keeper_url: str, models: Callable[[], Sequence[Replayable]], heal: bool
 ) -> Iterator[list[Worker]]:
     """So many workers, ended at the end: each within a batch, or killed (its transaction is undone)."""
+    resource_tracker.ensure_running()  # starting it unblocks the signals that a worker must begin with blocked
     started: list[Worker] = []
     try:
         for _ in range(number):

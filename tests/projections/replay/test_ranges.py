@@ -148,8 +148,8 @@ def test_other_categories_are_left_out(database: Database) -> None:
             "version 2",
         ),
         ("UPDATE fidelog.events SET type = 'TaskClaimed' WHERE type = 'TaskCreated'", DamagedStream, "task-0000000"),
-        ("UPDATE fidelog.events SET type = 'Teleported' WHERE version = 3", ReplayFailed, "newer Fidelog"),
-        ("UPDATE fidelog.events SET schema_version = 9 WHERE version = 2", ReplayFailed, "newer Fidelog"),
+        ("UPDATE fidelog.events SET type = 'Teleported' WHERE position = 1", ReplayFailed, "client-c1.*newer Fidelog"),
+        ("UPDATE fidelog.events SET schema_version = 9 WHERE position = 5", ReplayFailed, "task-0.*newer Fidelog"),
     ],
 )
 def test_a_log_that_cannot_be_folded_ends_check_and_replay_and_changes_no_row(
@@ -165,14 +165,11 @@ def test_a_log_that_cannot_be_folded_ends_check_and_replay_and_changes_no_row(
         with unguarded(damaged, "events") as connection:
             connection.execute(change.encode())
         before = table(damaged, "agent_tasks"), table(damaged, "client_profiles")
-        models = [FoldedStreams(agent_tasks()), FoldedStreams(client_profiles())]
+        model = FoldedStreams(agent_tasks() if "task" in words else client_profiles())
         for healing in (False, True):
             with pytest.raises(kind, match=words):
-                for model in models:  # the one that is sound must not hide the other
-                    run(damaged, heal=healing, models=[model])
-        after = table(damaged, "agent_tasks"), table(damaged, "client_profiles")
-        assert after[0] == before[0] or "task" not in words, "nothing is made of a damaged category"
-        assert after[1] == before[1] or "client" not in words
+                run(damaged, heal=healing, models=[model])
+        assert (table(damaged, "agent_tasks"), table(damaged, "client_profiles")) == before
 
 
 def test_boundaries_are_found_by_the_index_alone(database: Database) -> None:
