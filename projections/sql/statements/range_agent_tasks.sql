@@ -6,4 +6,4 @@ SELECT task_id::text, client_id, agent_name, status, priority::int, attempt::int
 FROM fidelog.agent_tasks
 WHERE tenant_id = $1 AND ($2::text IS NULL OR task_id >= $2::text::uuid)
   AND ($3::text IS NULL OR task_id < $3::text::uuid)
-ORDER BY task_id
+ORDER BY agent_tasks.task_id  -- the column: the text of that name above would be sorted

@@ -126,7 +126,7 @@ def test_two_replays_at_once_do_no_harm(database: Database) -> None:
     """The second finds rows that were missing a moment ago, and replaces them by the same."""
     append(database, STORY)
     models = [FoldedStreams(client_profiles())]
-    assert heal(database, models=models, between=lambda: heal(database, models=models) and None).differing == 3
+    assert heal(database, models=models, between=lambda: print(heal(database, models=models))).differing == 3
     assert check(database, models=models) == []
     assert len(table(database, "client_profiles")) == 3
 
