@@ -19,11 +19,13 @@ from eventstore.database import Database
 from eventstore.records import Envelope, Receipt
 from eventstore.writer.engine import NewerFold
 from projections.engine import engine as product_engine
+from tests.api.conftest import Caller, client_body, fresh_agent
 from tests.clocks import PassingClock
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import assert_gapless, envelope, rows, vault_of, writing
 from tests.eventstore.writer.test_batches import lock_tenant, until_waiting
 from tests.eventstore.writer.worklist import Worklist, plain
+from tests.running import running_api
 
 
 def _whole_history(state: client.Client | None, recorded: Any) -> client.Client:
@@ -221,3 +223,32 @@ def test_the_older_processs_sweep_is_not_held_up_by_newer_rows(pg: Cluster, data
             assert (holder(database, mine), holder(database, theirs)) == ((None, 1), ("version 2", 2))
 
     asyncio.run(check())
+
+
+def test_over_http_each_process_reads_what_the_other_wrote_by_its_own_fold(pg: Cluster, database_name: str) -> None:
+    """Rows of a newer and of an older fold are not believed: the answer is folded from the log. A write that would have
+    to be made on a newer row is 503, and succeeds at the newer process."""
+    with running_api(pg.settings(database_name), engine=product_engine(NEW_FOLDS)) as new:
+        with running_api(pg.settings(database_name)) as old:
+            newer, older = Caller(new.client), Caller(old.client)
+            client_id, agent_name = newer.client(), fresh_agent()
+            body = client_body(client_id, risk_profile="growth")
+            assert newer.post("/clients", body, idempotency_key="k").json() == body
+            task_id = newer.task(agent_name, client_id)
+            (task,) = newer.claim(agent_name)
+            read = {path: older.http.get(path).json() for path in (f"/clients/{client_id}", f"/tasks/{task_id}")}
+            assert read[f"/clients/{client_id}"] == body
+            assert read[f"/tasks/{task_id}"]["claimed_by"] == "user:local"
+            assert older.http.get("/tasks", params={"client_id": client_id}).json()["tasks"] == [*read.values()][1:]
+            path, result = f"/tasks/{task_id}/result", {"claim_token": task["claim_token"], "result": {}}
+            for target, sent in (("/clients", client_body(client_id)), (path, result)):
+                older.refused("database-unavailable", "POST", target, json=sent)
+            again = older.post("/clients", body, idempotency_key="k", if_match='"1.client"')
+            assert (again.json(), again.headers["idempotency-replayed"]) == (body, "true")
+            for table, change in (("client_profiles", "risk_profile = 'x'"), ("agent_tasks", "status = 'pending'")):
+                # As a still older fold might have it.
+                pg.execute(f"ALTER TABLE fidelog.{table} DISABLE TRIGGER USER", database_name)
+                pg.execute(f"UPDATE fidelog.{table} SET fold_version = 0, {change}", database_name)
+            assert read == {path: older.http.get(path).json() for path in read}
+            assert newer.post(path, result).json()["status"] == "completed"
+            assert newer.post("/clients", client_body(client_id)).headers["etag"] == '"3.client"'
