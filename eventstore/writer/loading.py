@@ -14,13 +14,12 @@ from eventstore.statements import statement
 from eventstore.vault.vault import KeyRow
 from eventstore.writer.deciding import Known, Loaded
 from eventstore.writer.engine import Engine, Folded, StateStorage, category
-from eventstore.writer.selections import CATCH_UP_EVENTS, HEAD, READ_CATEGORY, SET_TENANT, Kept, fold_streams
+from eventstore.writer.frame import BEGIN, HEAD, LOCK, SET_TENANT
+from eventstore.writer.selections import CATCH_UP_EVENTS, READ_CATEGORY, Kept, fold_streams
 
-BEGIN = statement("eventstore", "begin")
-LOCK = statement("eventstore", "lock_tenant")
 KNOWN = statement("eventstore", "known_commands")
 KEYS = statement("eventstore", "subject_keys")
-STATEMENTS = (BEGIN, LOCK, KNOWN, KEYS)
+STATEMENTS = (KNOWN, KEYS)
 
 SPARE_AFTER_UNUSABLE = 64
 """So many more streams are looked at with each further round trip that unusable ones cost."""

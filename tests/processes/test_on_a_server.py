@@ -190,6 +190,19 @@ def test_serve_refuses_to_start_without_the_keeper(server: Server, command: Comm
     assert "FIDELOG_KEEPER_URL" in refusal(done.stderr)
 
 
+def test_replay_on_a_server(any_server: Server, command: Command) -> None:
+    """With the one URL it works as on the embedded server; with URLs of single logins it says which is missing."""
+    settings = any_server.settings()
+    assert command("replay", "--check", **settings)[0] == 2
+    assert "fidelog migrate" in refusal(command("replay", **settings)[2])
+    assert command("migrate", **settings)[0] == 0
+    assert command("replay", "--workers", "1", **settings)[0] == 0
+    assert command("replay", "--check", "--workers", "1", **settings)[0] == 0
+    status, out, err = command("replay", **any_server.folders.settings(), FIDELOG_READER_URL=any_server.url)
+    assert (status, out) == (1, "")
+    assert "keeper" in refusal(err)
+
+
 def test_status_and_superuser_on_a_server(server: Server, command: Command) -> None:
     """status tells that the server is not Fidelog's own; there is no superuser's URL to hand out."""
     assert command("migrate", **server.settings())[0] == 0
