@@ -17,14 +17,17 @@ from tests.soak.findings import Findings
 from tests.soak.held_snapshot import held_snapshot
 from tests.soak.kill_rounds import Size, kill_rounds
 from tests.soak.mutated_requests import mutated_requests
-from tests.soak.replay_under_load import replay_under_load
+from tests.soak.replay_under_load import EVENTS, replay_under_load
 
 SEED = 20_260_101
 
 
+BEGUN = time.monotonic()
+
+
 def tell(text: str) -> None:
     """A line of progress."""
-    print(f"soak: {text}", file=sys.stderr, flush=True)
+    print(f"soak: {time.monotonic() - BEGUN:5.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 def _prepare(folders: Folders) -> None:
@@ -45,7 +48,7 @@ def _snapshot(options: argparse.Namespace, folders: Folders) -> Findings:
 
 def _replay(options: argparse.Namespace, folders: Folders) -> Findings:
     _prepare(folders)
-    return uvloop.run(replay_under_load(folders, tell))
+    return uvloop.run(replay_under_load(folders, tell, options.events))
 
 
 def _mutants(options: argparse.Namespace, folders: Folders) -> Findings:
@@ -66,6 +69,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--only", choices=PARTS, help="one of the parts")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of kills (default 20)")
+    parser.add_argument("--events", type=int, default=EVENTS, help=f"length of the log to replay (default {EVENTS:,})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"what chance begins with (default {SEED})")
     return parser.parse_args()
 
@@ -85,7 +89,7 @@ def run(name: str, given: argparse.Namespace) -> Findings:
 def main() -> int:
     """Run the parts one after the other and print the report; the exit status."""
     signal.signal(signal.SIGTERM, _interrupted)
-    given, begun = options(), time.monotonic()
+    given = options()
     try:
         found = [run(name, given) for name in PARTS if given.only in {None, name}]
     except KeyboardInterrupt:
@@ -93,7 +97,7 @@ def main() -> int:
         return 130
     print("\n".join(findings.text() for findings in found))
     passed = all(findings.passed for findings in found)
-    print(f"{'PASS' if passed else 'FAIL'}  seed {given.seed}, {time.monotonic() - begun:.0f} s in all")
+    print(f"{'PASS' if passed else 'FAIL'}  seed {given.seed}, {time.monotonic() - BEGUN:.0f} s in all")
     return 0 if passed else 1
 
 

@@ -36,6 +36,8 @@ class Size:
     """At least so many commands are under way at the moment of the blow."""
     before: int = 500
     after: int = 400
+    replay_each_round: bool = True
+    """Whether `fidelog replay --check` runs after every round, or only at the end."""
 
 
 async def kill_rounds(folders: Folders, seed: int, tell: Tell, size: Size, blows: Sequence[str] = ()) -> Findings:
@@ -117,7 +119,8 @@ class _Rounds:
         faults += strangers(trail, self._commands, since)
         self._take_over_model_faults()
         http.close()
-        faults += await asyncio.to_thread(replay_check, self.stage.folders)
+        if self.size.replay_each_round:
+            faults += await asyncio.to_thread(replay_check, self.stage.folders)
         return len(unknown)
 
     def _take_over_model_faults(self) -> None:
@@ -135,6 +138,7 @@ class _Rounds:
         faults += claims_given_twice(self._commands)
         self._take_over_model_faults()
         http.close()
+        faults += await asyncio.to_thread(replay_check, self.stage.folders)
         for server in self.stage.servers:
             if server.process.poll() is not None or await asyncio.to_thread(server.stop) != 0:
                 faults.append("a process did not stop as it should")
