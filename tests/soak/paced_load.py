@@ -38,6 +38,7 @@ class PacedLoad:
             self._free.get_nowait().close()
 
     async def _run(self) -> None:
+        await self._onboard()
         begun, number, writes = time.monotonic(), 0, set[asyncio.Task[None]]()
         while not self._stopping:
             due = begun + number * self._every
@@ -47,6 +48,13 @@ class PacedLoad:
             write.add_done_callback(writes.discard)
             number += 1
         await asyncio.gather(*writes)
+
+    async def _onboard(self) -> None:
+        """Tasks are for clients that are there."""
+        connection = await self._free.get()
+        for number in range(CLIENTS):
+            await connection.post("/clients", _client(number))
+        self._free.put_nowait(connection)
 
     async def _write(self, number: int, due: float) -> None:
         path, body, expected = _command(number)
@@ -63,12 +71,21 @@ class PacedLoad:
             self._free.put_nowait(connection)
 
 
+def _client(number: int) -> dict[str, Any]:
+    return {"client_id": f"paced-{number % CLIENTS}", "full_name": CLEAR_NAMES[1], "risk_profile": "growth"}
+
+
 def _command(number: int) -> tuple[str, dict[str, Any], int]:
-    client_id = f"paced-{number % CLIENTS}"
-    if number < CLIENTS or number % 2:
-        return "/clients", {"client_id": client_id, "full_name": CLEAR_NAMES[1], "risk_profile": "growth"}, 200
-    body = {"task_id": str(uuid.uuid4()), "client_id": client_id, "agent_name": "paced", "payload": {"number": number}}
-    return "/tasks", body, 201
+    client = _client(number)
+    if number % 2:
+        return "/clients", client, 200
+    task = {
+        "task_id": str(uuid.uuid4()),
+        "client_id": client["client_id"],
+        "agent_name": "paced",
+        "payload": {"n": number},
+    }
+    return "/tasks", task, 201
 
 
 def quantiles(seconds: Sequence[float]) -> str:
