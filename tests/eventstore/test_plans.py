@@ -79,8 +79,12 @@ BOUNDED = {
 """Read the hundreds of positions around one: more buffers, but as many however long the log is."""
 
 NOT_HOT = {
-    "begin", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "lock_tail_checkpoint", "save_tail_checkpoint",
+    "begin", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "open_tail", "lock_tail_checkpoint",
+    "save_tail_checkpoint", "save_tail_fault",
 }  # fmt: skip
+
+OF_THE_TRAIL = {"index_events", "look_at_log", "trail_bounds", "version_bounds"}
+"""Explained in tests/projections/test_trail_plans.py, with the pages of the trail."""
 
 TO_UPDATE = {
     "update_client_profiles": "INSERT INTO fidelog.client_profiles VALUES ('{tenant}', 'c7', '{{}}', 'moderate', now(),"
@@ -180,4 +184,4 @@ def test_every_statement_is_either_explained_or_named_as_not_hot() -> None:
         for package in ("eventstore", "projections")
         for path in resources.files(package).joinpath("sql", "statements").iterdir()
     }
-    assert found == {*READS, *WRITES, *BOUNDED, *NOT_HOT}
+    assert found == {*READS, *WRITES, *BOUNDED, *NOT_HOT, *OF_THE_TRAIL}

@@ -1,0 +1,168 @@
+"""Pages of the audit trail cost as much on a long log as on a short one, under the reader's own session settings: planned
+on empty tables and used on grown ones, never analysed and analysed, for the tenant that grew and for a new one.
+
+The measure is buffers touched, not time. See tests/eventstore/test_plans.py for the other statements.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import RawCursor
+
+from eventstore.database import Database
+from eventstore.reading import MAX_POSITION
+from projections.audit_index import INDEX_EVENTS
+from projections.tail import LOOK
+from projections.trail import BOUNDS, VERSION_BOUNDS, Filters, Order, page_statement
+from tests.clusters import Cluster
+from tests.eventstore.writer.harness import rows
+
+ROWS = 60_000
+DECISION = "00000000-0000-4000-8000-000000000007"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+PAGES: dict[str, Filters] = {
+    "log": Filters(),
+    "stream": Filters(stream="client-c7"),
+    "client": Filters(client_id="c7"),
+    "actor": Filters(actor="user:x"),
+    "rare actor": Filters(actor="user:rare"),
+    "type": Filters(types=("T1",)),
+    "types": Filters(types=("T1", "T2", "Never")),
+    "correlation": Filters(correlation_id="cor-7"),
+    "decision": Filters(decision_id=DECISION),
+}
+LIMIT = 11
+BUFFERS = 130
+"""A page of 10: a descent of the index or three, and for each event one of the log's primary key and its row."""
+
+NARROWED: dict[str, Filters] = {
+    "client and actor": Filters(client_id="c7", actor="user:never"),
+    "actor and type": Filters(actor="user:x", types=("Never",)),
+    "stream and type": Filters(stream="client-c7", types=("Never",)),
+    "correlation and client": Filters(correlation_id="cor-7", client_id="nobody"),
+}
+BOUND = 500
+"""Candidates; each costs at most a row of the index's table."""
+
+GROW = """
+    INSERT INTO fidelog.events (tenant_id, position, format, stream, version, event_id, type, schema_version, data,
+        subjects, actor, command_id, correlation_id, recorded_at)
+    SELECT 'default', g, 1, CASE WHEN g %% 50 = 7 THEN 'client-c7' WHEN g %% 5000 = 1 THEN 'decision-%(decision)s'
+            ELSE 'task-' || g END, CASE WHEN g %% 50 = 7 THEN g / 50 + 1 WHEN g %% 5000 = 1 THEN g / 5000 + 1 ELSE 1 END,
+        gen_random_uuid(), 'T' || g %% 3, 1, '{}', ARRAY['c' || g %% 50], CASE g %% 20000 WHEN 1 THEN 'user:rare'
+            ELSE 'user:x' END, gen_random_uuid(), 'cor-' || g %% 1000, timestamptz '2026-01-01' + g * interval '1 s'
+    FROM generate_series(1, %(rows)d) AS g;
+"""
+
+Session = psycopg.Connection[Any]
+
+
+@pytest.fixture(scope="module")
+def session(pg: Cluster) -> Iterator[tuple[Session, Database]]:
+    """A reader's session that planned every page on empty tables, for good; then the index was filled by its tail's own
+    statement, without ANALYZE."""
+    with pg.copy() as name:
+        database = pg.database(name)
+        for table in ("events", "audit_index"):
+            rows(database, f"ALTER TABLE fidelog.{table} SET (autovacuum_enabled = false)")
+        with psycopg.connect(database.url("reader"), autocommit=True, cursor_factory=RawCursor) as connection:
+            connection.execute("SET plan_cache_mode = force_generic_plan")
+            for filters in {**PAGES, **NARROWED}.values():
+                for order in ("asc", "desc"):
+                    touched(connection, filters, order, "default")
+            rows(database, GROW % {"decision": DECISION, "rows": ROWS})
+            fill(database)
+            yield connection, database
+
+
+def fill(database: Database) -> None:
+    """Index the whole log as the keeper, by batches of the tail's size."""
+    with psycopg.connect(database.url("keeper"), autocommit=True, cursor_factory=RawCursor) as connection:
+        connection.execute("SELECT set_config('fidelog.tenant_id', 'default', false)")
+        after = 0
+        while (found := connection.execute(INDEX_EVENTS.sql.encode(), ("default", after, 5000)).fetchone()) and found[
+            0
+        ]:
+            after = found[0]
+    assert rows(database, "SELECT count(*) FROM fidelog.audit_index") == [(ROWS,)]
+
+
+def explain(connection: Session, statement: str, parameters: tuple[Any, ...], tenant: str) -> int:
+    """Buffers that a statement touches, prepared as the pool's connections prepare it."""
+    connection.execute("SELECT set_config('fidelog.tenant_id', $1, false)", (tenant,))
+    cursor = connection.execute(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}".encode(), parameters, prepare=True
+    )
+    row = cursor.fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"] if not isinstance(row[0], str) else json.loads(row[0])[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def touched(connection: Session, filters: Filters, order: Order, tenant: str, after: int = 0) -> int:
+    """Buffers of one page, from the list's beginning or from within."""
+    bound = LIMIT if len(filters.given) < 2 else BOUND
+    below = MAX_POSITION if order == "asc" or not after else after
+    after = after if order == "asc" else 0
+    wanted, parameters = page_statement(filters, order, after=after, below=below, bound=bound, limit=LIMIT)
+    return explain(connection, wanted.sql, (tenant, *parameters), tenant)
+
+
+@pytest.fixture(scope="module", params=["never analysed", "analysed"])
+def grown(session: tuple[Session, Database], request: pytest.FixtureRequest) -> Session:
+    """The session, without and then with the statistics of the grown tables."""
+    if request.param == "analysed":
+        rows(session[1], "ANALYZE")
+    return session[0]
+
+
+@pytest.mark.parametrize("tenant", ["default", "new"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_touches_few_buffers_wherever_it_begins(grown: Session, name: str, order: Order, tenant: str) -> None:
+    """At the list's beginning, in the middle and near its end."""
+    for after in (0, ROWS // 2, ROWS - 100):
+        assert touched(grown, PAGES[name], order, tenant, after) <= BUFFERS, after
+
+
+@pytest.mark.parametrize("tenant", ["default", "new"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("name", NARROWED)
+def test_a_page_looks_at_no_more_candidates_than_its_bound(
+    grown: Session, name: str, order: Order, tenant: str
+) -> None:
+    """Where nothing matches a second filter, the page ends at the bound and not at the end of the log."""
+    for after in (0, ROWS // 2):
+        assert touched(grown, NARROWED[name], order, tenant, after) <= 4 * BOUND, after
+
+
+@pytest.mark.parametrize("tenant", ["default", "new"])
+def test_times_and_places_are_found_by_halving(grown: Session, tenant: str) -> None:
+    """A time becomes a position, a position a stream's version, in a few descents of the primary key."""
+    assert explain(grown, BOUNDS.sql, (tenant, "audit_index", NOON, NOON), tenant) <= 250
+    assert explain(grown, VERSION_BOUNDS.sql, (tenant, "client-c7", ROWS // 2, ROWS), tenant) <= 250
+
+
+@pytest.mark.parametrize("tenant", ["default", "new"])
+def test_an_idle_tail_costs_next_to_nothing(grown: Session, tenant: str) -> None:
+    """What it asks twice a second."""
+    assert explain(grown, LOOK.sql, (tenant, "audit_index"), tenant) <= 15
+
+
+def test_indexing_a_batch_costs_the_batch(session: tuple[Session, Database]) -> None:
+    """As a keeper, by a plan of its own each time: at the end of a long log ten events cost tens of buffers."""
+    with psycopg.connect(session[1].url("keeper"), cursor_factory=RawCursor, prepare_threshold=None) as connection:
+        connection.execute("SELECT set_config('fidelog.tenant_id', 'default', false)")
+        connection.execute(
+            "DELETE FROM fidelog.audit_index WHERE tenant_id = 'default' AND position > $1", (ROWS - 10,)
+        )
+        used = explain(connection, INDEX_EVENTS.sql, ("default", ROWS - 10, 5000), "default")
+        connection.rollback()
+    assert used <= 600
