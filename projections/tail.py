@@ -15,11 +15,12 @@ from typing import Any
 import psycopg
 from psycopg import AsyncRawCursor
 
-from eventstore.reading import READ_FORWARD, SET_TENANT
+from eventstore.reading import READ_FORWARD
 from eventstore.records import RecordedEvent
 from eventstore.rows import Decoder, recorded_event
 from eventstore.statements import Statement, statement
 
+SESSION = statement("projections", "tail_session")
 OPEN = statement("projections", "open_tail")
 LOOK = statement("projections", "look_at_log")
 LOCK_CHECKPOINT = statement("projections", "lock_tail_checkpoint")
@@ -44,7 +45,7 @@ async def connect(keeper_url: str, tenant_id: str) -> Connection:
     connection: Connection = await psycopg.AsyncConnection.connect(
         keeper_url, autocommit=True, cursor_factory=AsyncRawCursor, prepare_threshold=None
     )
-    await _execute(connection, SET_TENANT, tenant_id)
+    await _execute(connection, SESSION, tenant_id)
     return connection
 
 

@@ -23,7 +23,7 @@ from projections.audit_index import NAME
 BOUNDS = statement("projections", "trail_bounds")
 VERSION_BOUNDS = statement("projections", "version_bounds")
 
-MAX_EXAMINED = 20_000
+MAX_EXAMINED = 5_000
 """Candidates looked at for one page, at most. A page that is not full by then ends early."""
 
 Order = Literal["asc", "desc"]

@@ -79,7 +79,7 @@ BOUNDED = {
 """Read the hundreds of positions around one: more buffers, but as many however long the log is."""
 
 NOT_HOT = {
-    "begin", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "open_tail", "lock_tail_checkpoint",
+    "begin", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "tail_session", "open_tail", "lock_tail_checkpoint",
     "save_tail_checkpoint", "save_tail_fault",
 }  # fmt: skip
 
