@@ -188,12 +188,17 @@ class Tail:
             cursor = await _execute(connection, LOCK_CHECKPOINT, self.tenant_id, self.name)
             row = await cursor.fetchone()
             assert row is not None, "the checkpoint was made when the session began"
-            self.position = after = int(row[0])
+            after = int(row[0])
+            self._reached(after)
             last = await self._handler(connection, after, self._size)
             if last > after:
                 await _execute(connection, SAVE_CHECKPOINT, self.tenant_id, self.name, last)
-        self.position = last
+        self._reached(last)
         return last - after
+
+    def _reached(self, position: int) -> None:
+        """The log may have grown since the look, and another process got further."""
+        self.position, self.head = position, max(self.head, position)
 
     async def _failed(self, connection: Connection, error: Exception, recorded: str | None) -> bool:
         """Try again with a single event; if it was one, stand still and say so where every process can read it."""
