@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from api.problems import invalid
@@ -40,6 +40,6 @@ def read(cursor: str | None, path: str, filters: Filters) -> int | None:
     return int(found[1])
 
 
-def link(path: str, parameters: Mapping[str, str] | Filters) -> tuple[bytes, bytes]:
+def link(path: str, parameters: Filters) -> tuple[bytes, bytes]:
     """The Link header (RFC 8288) to the next page."""
     return b"link", f'<{path}?{urlencode(parameters)}>; rel="next"'.encode("ascii")

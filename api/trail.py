@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from api import cursors
 from api.answer import Answer
 from api.backend import Backend
-from api.models import Identifier, Uuid
-from api.problems import Problem, invalid
+from api.models import Identifier, Limit, Uuid, digits
+from api.problems import Problem
 from eventstore.instants import instant
 from eventstore.reading import MAX_POSITION
 from eventstore.records import RecordedEvent
@@ -25,13 +22,6 @@ from projections.queries import Keys, open_data
 from projections.trail import Filters, Page
 
 AT_LEAST_SECONDS = 5.0
-
-
-def _digits(value: object) -> object:
-    """An integer in a query string is written in digits, and in no other way Python would accept."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value, re.ASCII):
-        raise ValueError("must be an integer")
-    return value
 
 
 def _time(value: object) -> object:
@@ -61,9 +51,9 @@ class TrailQuery(BaseModel):
     at_least: Annotated[
         int | None,
         Field(ge=0, le=MAX_POSITION, description="Wait until the list has got to this position, at most 5 seconds."),
-        BeforeValidator(_digits),
+        BeforeValidator(digits),
     ] = None
-    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] = 100
+    limit: Limit = 100
     cursor: Annotated[str | None, Field(default=None, description="`next_cursor` of the page before.")]
 
     model_config = ConfigDict(extra="forbid")
@@ -121,8 +111,7 @@ class TrailPages:
         Raises Problem (422 a foreign cursor, 503 `at_least` not reached), DatabaseUnavailable.
         """
         filters = query.filters(client_id)
-        list_of = _digest(query, client_id)
-        cursor = None if query.cursor is None else _read_cursor(query.cursor, list_of)
+        cursor = cursors.read(query.cursor, path, query.pairs())
         await self._wait(query.at_least, filters)
         page = await self._backend.trail.page(
             self._backend.tenant_id, filters, query.order, cursor=cursor, limit=query.limit
@@ -130,7 +119,7 @@ class TrailPages:
         contents = await self.contents(page.events)
         for content, event in zip(contents, page.events, strict=True):
             content.update(extra(event))
-        next_cursor = None if page.next is None else _write_cursor(page.next, list_of)
+        next_cursor = None if page.next is None else cursors.write(page.next, path, query.pairs())
         body = orjson.dumps({"events": contents, "next_cursor": next_cursor})
         return Answer(200, body, _headers(path, query, page, next_cursor))
 
@@ -157,8 +146,7 @@ class TrailPages:
 def _headers(path: str, query: TrailQuery, page: Page, next_cursor: str | None) -> list[tuple[bytes, bytes]]:
     headers = [(b"fidelog-position", b"%d" % page.reached)]
     if next_cursor is not None:
-        pairs = [*query.pairs(), ("limit", str(query.limit)), ("cursor", next_cursor)]
-        headers.append((b"link", f'<{path}?{urlencode(pairs)}>; rel="next"'.encode()))
+        headers.append(cursors.link(path, [*query.pairs(), ("limit", str(query.limit)), ("cursor", next_cursor)]))
     return headers
 
 
@@ -183,25 +171,3 @@ def event_content(event: RecordedEvent, keys: Keys, tenant_id: str) -> dict[str,
         "type": event.type,
         "version": event.version,
     }
-
-
-def _digest(query: TrailQuery, client_id: str | None) -> str:
-    """Names a list: its filters and its order, not the size of its pages."""
-    text = orjson.dumps([client_id, *query.pairs()])
-    return hashlib.blake2b(text, digest_size=8).hexdigest()
-
-
-def _write_cursor(place: int, list_of: str) -> str:
-    return base64.urlsafe_b64encode(f"{place}:{list_of}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, list_of: str) -> int:
-    """The position a page begins after. In another list it would silently leave events out. Raises Problem (422)."""
-    text = cursor.encode("ascii", "replace") + b"=" * (-len(cursor) % 4)
-    try:
-        found = re.fullmatch(r"([0-9]{1,19}):([0-9a-f]{16})", base64.urlsafe_b64decode(text).decode("ascii"))
-    except ValueError:
-        found = None
-    if found is None or found[2] != list_of or int(found[1]) > MAX_POSITION:
-        raise invalid({"parameter": "cursor", "message": "is not a cursor of this list"})
-    return int(found[1])

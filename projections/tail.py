@@ -15,11 +15,12 @@ from typing import Any
 import psycopg
 from psycopg import AsyncRawCursor
 
-from eventstore.reading import READ_FORWARD, SET_TENANT
+from eventstore.reading import READ_FORWARD
 from eventstore.records import RecordedEvent
 from eventstore.rows import Decoder, recorded_event
 from eventstore.statements import Statement, statement
 
+SESSION = statement("projections", "tail_session")
 OPEN = statement("projections", "open_tail")
 LOOK = statement("projections", "look_at_log")
 LOCK_CHECKPOINT = statement("projections", "lock_tail_checkpoint")
@@ -44,7 +45,7 @@ async def connect(keeper_url: str, tenant_id: str) -> Connection:
     connection: Connection = await psycopg.AsyncConnection.connect(
         keeper_url, autocommit=True, cursor_factory=AsyncRawCursor, prepare_threshold=None
     )
-    await _execute(connection, SET_TENANT, tenant_id)
+    await _execute(connection, SESSION, tenant_id)
     return connection
 
 
@@ -187,12 +188,17 @@ class Tail:
             cursor = await _execute(connection, LOCK_CHECKPOINT, self.tenant_id, self.name)
             row = await cursor.fetchone()
             assert row is not None, "the checkpoint was made when the session began"
-            self.position = after = int(row[0])
+            after = int(row[0])
+            self._reached(after)
             last = await self._handler(connection, after, self._size)
             if last > after:
                 await _execute(connection, SAVE_CHECKPOINT, self.tenant_id, self.name, last)
-        self.position = last
+        self._reached(last)
         return last - after
+
+    def _reached(self, position: int) -> None:
+        """The log may have grown since the look, and another process got further."""
+        self.position, self.head = position, max(self.head, position)
 
     async def _failed(self, connection: Connection, error: Exception, recorded: str | None) -> bool:
         """Try again with a single event; if it was one, stand still and say so where every process can read it."""

@@ -23,7 +23,7 @@ from projections.audit_index import NAME
 BOUNDS = statement("projections", "trail_bounds")
 VERSION_BOUNDS = statement("projections", "version_bounds")
 
-MAX_EXAMINED = 20_000
+MAX_EXAMINED = 5_000
 """Candidates looked at for one page, at most. A page that is not full by then ends early."""
 
 Order = Literal["asc", "desc"]
@@ -144,7 +144,8 @@ class Trail:
             after, below = await self._versions(tenant_id, filters, after, below)
         bound = self._bound(filters, limit)
         wanted, parameters = page_statement(filters, order, after=after, below=below, bound=bound, limit=limit + 1)
-        rows = await self._reader.rows(tenant_id, wanted, (tenant_id, *parameters))
+        # Planned anew for these values: a plan kept from when the tables were empty may walk another index for ever.
+        rows = await self._reader.rows(tenant_id, wanted, (tenant_id, *parameters), prepare=False)
         events = [recorded_event(row[3:], _Undecoded()) for row in rows if row[1]]
         if len(events) > limit:
             return Page(events[:limit], events[limit - 1].position, reached)

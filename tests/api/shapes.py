@@ -15,6 +15,7 @@ import psycopg
 CLIENTS = [f"c{n}" for n in range(6)]
 ACTORS = ["user:local", "agent:a@1", "agent:a@2", "agent:b", "system:leases"]
 TYPES = ["ClientOnboarded", "TaskCreated", "TaskClaimed", "TaskCompleted", "DecisionRecorded", "NotKnownYet"]
+ODD_STREAM = 'odd-é &type=x#<"1">;+%41'
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 INSERT = """
@@ -46,6 +47,7 @@ def fill(url: str, number: int, seed: int) -> list[Shape]:
         *(f"task-{i}" for i in ids[:20]),
         *(f"decision-{i}" for i in ids[20:]),
         "decisions-x",
+        ODD_STREAM,
     ]
     versions: dict[str, int] = {}
     time = START

@@ -13,7 +13,7 @@ import pytest
 
 from projections.trail import Filters
 from tests.api.conftest import Caller, client_body, places, problem
-from tests.api.shapes import ACTORS, CLIENTS, TYPES, Shape, fill, query, random_filters, wanted
+from tests.api.shapes import ACTORS, CLIENTS, ODD_STREAM, TYPES, Shape, fill, query, random_filters, wanted
 from tests.clusters import Cluster
 from tests.running import RunningApi, running_api
 
@@ -57,7 +57,7 @@ def test_500_random_filter_combinations_equal_a_brute_force_filter(
     for _ in range(500):
         filters, order = random_filters(chance, log), chance.choice(["asc", "desc"])
         expected = wanted(log, filters, order)
-        limit = chance.choice([1, 2, 3, 7, 500]) if len(expected) < 15 else chance.choice([7, 20, 50, 500])
+        limit = len(expected) // chance.choice([1, 2, 3]) + chance.choice([0, 1]) or 1
         found = pages(caller, limit, order=order, **query(filters))
         assert [position for page in found for position in page] == expected, (filters, order, limit)
         assert all(len(page) == limit for page in found[:-1])
@@ -70,7 +70,7 @@ def test_500_random_filter_combinations_equal_a_brute_force_filter(
     assert sum(size > 0 for size in sizes) > 200
 
 
-@pytest.mark.parametrize("examined", [1, 3, 10])
+@pytest.mark.parametrize("examined", [2, 10])
 def test_short_pages_still_give_everything_once(
     trail: tuple[RunningApi, Caller, list[Shape]], monkeypatch: pytest.MonkeyPatch, examined: int
 ) -> None:
@@ -79,12 +79,12 @@ def test_short_pages_still_give_everything_once(
     monkeypatch.setattr(served.backend.trail, "max_examined", examined)
     chance = random.Random(examined)
     short = 0
-    for _ in range(40):
+    for _ in range(20):
         filters, order = random_filters(chance, log), chance.choice(["asc", "desc"])
         found = pages(caller, 7, order=order, **query(filters))
         assert [position for page in found for position in page] == wanted(log, filters, order), (filters, order)
         short += sum(len(page) < 7 for page in found[:-1])
-    assert short > 20
+    assert short > 10
 
 
 @pytest.mark.parametrize("filters", [{"actor": ACTORS[0]}, {"stream": "client-c1"}, {}, {"type": TYPES[:2]}])
@@ -132,8 +132,10 @@ def test_the_link_carries_every_filter(trail: tuple[RunningApi, Caller, list[Sha
         assert set(parse_qs(urlsplit(url).query)) == {"client_id", "type", "from", "to", "order", "limit", "cursor"}
         answer = caller.http.get(url)
     assert found == wanted(log, filters, "desc")
-    first = caller.http.get("/audit/events", params={"correlation_id": "a&b=<c>", "stream": "x-é", "limit": 1})
-    assert first.json() == {"events": [], "next_cursor": None}
+    first = caller.http.get("/audit/events", params={"stream": ODD_STREAM, "limit": 1})
+    second = caller.http.get(first.headers["link"].removeprefix("<").partition(">")[0])
+    found = [page.json()["events"][0]["position"] for page in (first, second)]
+    assert found == wanted(log, {"stream": ODD_STREAM}, "asc")[:2]
 
 
 def test_a_cursor_belongs_to_all_filters_of_its_list(trail: tuple[RunningApi, Caller, list[Shape]]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -100,6 +102,21 @@ def test_two_processes_fill_one_index(pg: Cluster, database_name: str, database:
             assert caller.http.get("/audit/events?actor=user:local&at_least=100").status_code == 200
             assert tail_of(caller) == {"name": "audit_index", "position": 100, "lag": 0}
     assert rows(database, INDEXED) == [(n,) for n in range(1, 101)]
+
+
+def test_the_index_can_be_filled_anew(database: Database, fresh: Caller) -> None:
+    """As docs/operate.md says, as keeper: what was in it, other than the log has it, is gone, and nothing is missing."""
+    for number in range(5):
+        fresh.post("/clients", client_body(f"c{number}"))
+    assert len(fresh.events(actor="user:local", at_least=5)) == 5
+    rows(database, "UPDATE fidelog.audit_index SET actor = 'user:forged', position = position + 100")
+    assert fresh.events(actor="user:local") == []
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operate.md").read_text(encoding="utf-8")
+    found = re.search(r"^```sql\n([^`]*DELETE FROM audit_index;.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    rows(database, found[1], "keeper")
+    until(lambda: rows(database, INDEXED) == [(n,) for n in range(1, 6)])
+    assert len(fresh.events(actor="user:local")) == 5
 
 
 @pytest.mark.parametrize("query", ["client_id=c", "actor=user:local", "type=ClientOnboarded", "", "stream=client-c"])

@@ -95,7 +95,11 @@ NOT_HOT = {
     "replay_events", "replay_events_since", "replay_boundary", "replay_next_stream", "replay_count",
     "range_client_profiles", "range_agent_tasks", "delete_client_profiles", "delete_agent_tasks",
     "newest_fold_client_profiles", "newest_fold_agent_tasks",
+    "tail_session", "open_tail", "save_tail_fault",
 }  # fmt: skip
+
+OF_THE_TRAIL = {"index_events", "look_at_log", "trail_bounds", "version_bounds"}
+"""Explained in tests/projections/test_trail_plans.py, with the pages of the trail."""
 
 TO_UPDATE = {
     "update_client_profiles": "INSERT INTO fidelog.client_profiles VALUES ('{tenant}', 'c7', '{{}}', 'moderate', now(),"
@@ -195,4 +199,4 @@ def test_every_statement_is_either_explained_or_named_as_not_hot() -> None:
         for package in ("eventstore", "projections")
         for path in resources.files(package).joinpath("sql", "statements").iterdir()
     }
-    assert found == {*READS, *WRITES, *BOUNDED, *NOT_HOT}
+    assert found == {*READS, *WRITES, *BOUNDED, *NOT_HOT, *OF_THE_TRAIL}

@@ -288,3 +288,19 @@ def test_a_tail_that_cannot_connect_says_so(pg: Cluster, database: Database) -> 
         assert follower.fault == "OperationalError without a connection"
 
     asyncio.run(check())
+
+
+def test_a_tail_is_never_ahead_of_the_newest_event_it_knows(pg: Cluster, database: Database) -> None:
+    """The log grew after the look: what was handled counts as recorded, and the lag is not below zero."""
+
+    async def handler(connection: Connection, after: int, limit: int) -> int:
+        return after + 5
+
+    async def check() -> None:
+        await write(pg, database, 2)
+        follower = Tail("t", TENANT, handler)
+        async with session(database) as connection:
+            await follower.turn(connection)
+        assert (follower.position, follower.head, follower.lag) == (5, 5, 0)
+
+    asyncio.run(check())
