@@ -79,11 +79,12 @@ def run(name: str, given: argparse.Namespace) -> Findings:
     tell(name)
     try:
         with new_folders() as folders:
-            return PARTS[name](given, folders)
+            findings = PARTS[name](given, folders)
     except Exception:
         findings = Findings(name)
         findings.fault(traceback.format_exc())
-        return findings
+    tell(f"{name}: {'passed' if findings.passed else 'FAILED: ' + findings.faults[0]}")
+    return findings
 
 
 def main() -> int:

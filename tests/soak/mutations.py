@@ -158,7 +158,10 @@ ODD_PARAMETERS = (
     "2026-01-01T00:00:00+99:99", "0001-01-01T00:00:00+23:59", "2026-01-01T00:00:00.1234567890123Z", "desc", "asc", "pending",
     "claimed", "open_tasks", "client-{}", "task-{}", "client-\x00", "MTA6ZGVzYzo", "e30", "MQ", "-_-_", "{}' OR 1=1", "a" * 300,
 )  # fmt: skip
-PARAMETERS = ("as_of", "at_least", "cursor", "limit", "include", "status", "order", "stream", "agent_name", "client_id")
+PARAMETERS = (
+    "as_of", "at_least", "cursor", "limit", "include", "status", "order", "stream", "agent_name", "client_id", "actor",
+    "type", "correlation_id", "decision_id", "from", "to",
+)  # fmt: skip
 
 
 def query(request: Request, random: Random, canary: str) -> bytes:

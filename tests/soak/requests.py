@@ -72,6 +72,8 @@ class Ground:
             "POST /tasks/{task_id}/cancel": self._cancel,
             "GET /audit/events": self._list_events,
             "GET /audit/events/{position}": lambda: self._request("GET", f"/audit/events/{random.randint(1, 50)}"),
+            "GET /clients/{client_id}/timeline": self._timeline,
+            "GET /metrics": lambda: self._request("GET", "/metrics"),
             "GET /readyz": lambda: self._request("GET", "/readyz"),
             "GET /livez": lambda: self._request("GET", "/livez"),
             "GET /openapi.json": lambda: self._request("GET", "/openapi.json"),
@@ -150,4 +152,14 @@ class Ground:
         return self._request("POST", f"/tasks/{self._random.choice(self._tasks)}/cancel", {"reason": self._name()})
 
     def _list_events(self) -> Request:
-        return self._request("GET", "/audit/events", limit="5", order="desc", stream=f"client-{self._clients[-1]}")
+        client_id = self._clients[-1]
+        query: dict[str, str] = self._random.choice((
+            {"order": "desc", "stream": f"client-{client_id}"}, {"client_id": client_id, "at_least": "1"},
+            {"type": "TaskClaimed", "from": "2026-01-01T00:00:00Z", "to": "2999-01-01T00:00:00+01:00"},
+            {"actor": "user:local", "correlation_id": self._uuid()}, {"decision_id": self._uuid(), "at_least": "0"},
+        ))  # fmt: skip
+        return self._request("GET", "/audit/events", limit="5", **query)
+
+    def _timeline(self) -> Request:
+        query = {"type": "TaskCreated", "order": "asc", "limit": "3"}
+        return self._request("GET", f"/clients/{self._random.choice(self._clients)}/timeline", **query)
