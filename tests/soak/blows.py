@@ -15,6 +15,9 @@ from tests.processes.fidelog_process import FidelogProcess, Folders
 
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE usename = 'fidelog_writer' AND backend_type = 'client backend'"
 
+READY_SECONDS = 120.0
+"""Several processes start at once, and PostgreSQL recovers, on a machine that may be busy."""
+
 
 @dataclass
 class Stage:
@@ -27,7 +30,7 @@ class Stage:
     def start(self, number: int) -> None:
         """Start so many `fidelog serve`, at once."""
         self.servers[:] = [self.folders.serve() for _ in range(number)]
-        self.urls[:] = [server.ready().url for server in self.servers]
+        self.urls[:] = [server.ready(READY_SECONDS).url for server in self.servers]
 
     def start_again(self, *places: int) -> None:
         """New processes in place of killed ones."""
@@ -35,7 +38,7 @@ class Stage:
             self.servers[place].process.wait()
             self.servers[place] = self.folders.serve()
         for place in places:
-            self.urls[place] = self.servers[place].ready().url
+            self.urls[place] = self.servers[place].ready(READY_SECONDS).url
 
 
 @dataclass(frozen=True)
