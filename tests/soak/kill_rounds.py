@@ -15,7 +15,7 @@ from tests.processes.fidelog_process import Folders
 from tests.soak.blows import BLOWS, Stage, schedule
 from tests.soak.commands import Command, Mix
 from tests.soak.findings import Findings, Tell
-from tests.soak.http_client import Connection, NoAnswer
+from tests.soak.http_client import SECONDS, Connection, NoAnswer
 from tests.soak.load import Load, until
 from tests.soak.replay_check import replay_check
 from tests.soak.trail import Trail, reads_that_differ
@@ -87,6 +87,7 @@ class _Rounds:
         self._in_flight.append(in_flight)
         self._unknown += unknown
         self._statuses += load.statuses
+        self.findings.lines += [f"no answer within {SECONDS:g} s, {name}: {slow}" for slow in load.slow]
         return (
             f"{name}: {in_flight} in flight, {len(load.commands)} commands, {unknown} of unknown end, "
             f"{len(self._trail.events)} events, {len(self.findings.faults)} faults, "

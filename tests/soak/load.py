@@ -30,6 +30,8 @@ class Load:
         self.settled = 0
         self.statuses: Counter[int | str] = Counter()
         self.faults: list[str] = []
+        self.slow: list[str] = []
+        """Requests that a live process left without an answer until the caller gave up waiting."""
         self._stopping = False
         self._tasks = [asyncio.create_task(self._write(Random(random.random()))) for _ in range(writers)]
 
@@ -61,6 +63,8 @@ class Load:
                 answer = await writer.send(command)
             except NoAnswer as error:
                 self.statuses[str(error)] += 1
+                if isinstance(error.__cause__, TimeoutError):
+                    self.slow.append(f"{command} at {writer.url}")
                 writer.move()
                 if not isinstance(error, NotSent) and random.random() < GIVES_UP:
                     return
@@ -91,11 +95,13 @@ class Writer:
         self._random = random
         self._home = random.randrange(len(urls))
         self._connections: dict[str, Connection] = {}
+        self.url = ""
+        """Where the last command was sent."""
 
     async def send(self, command: Command) -> Answer:
         """Send it to the preferred server. Raises NoAnswer."""
-        url = self._urls[self._home]
-        connection = self._connections.setdefault(url, Connection(url))
+        self.url = self._urls[self._home]
+        connection = self._connections.setdefault(self.url, Connection(self.url))
         return await connection.post(command.path, command.body, command.headers)
 
     def move(self) -> None:
