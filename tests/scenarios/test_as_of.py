@@ -174,6 +174,12 @@ def test_what_is_no_position_and_no_time_is_refused_without_echo(pg: Cluster, se
         problem(service.get(path, "1999-12-31T23:59:59Z"), path.split("/")[1][:-1] + "-not-found")
 
 
+@pytest.mark.xfail(strict=True, reason="an offset of 60 minutes is taken")
+def test_an_offset_has_at_most_59_minutes(pg: Cluster, service: Service) -> None:
+    """RFC 3339, 5.6: time-minute is 00 to 59, in an offset too."""
+    problem(service.get(f"/clients/{service.client_id(0)}", "2026-01-01T00:00:00+00:60"), "invalid-request")
+
+
 # The same question has the same answer, also while something is being recorded
 
 

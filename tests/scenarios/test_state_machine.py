@@ -9,14 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.clocks import PassingClock
 from tests.clusters import CLEAR_NAMES, Cluster
 from tests.running import RunningApi, running_api
 from tests.scenarios.service import Service, matches
 
-TASKS, CLIENTS, AGENTS = st.integers(0, 4), st.integers(0, 2), st.integers(0, 1)
+TASKS, CLIENTS, AGENTS = st.integers(0, 3), st.integers(0, 1), st.integers(0, 1)
 RISKS = st.sampled_from(["conservative", "moderate", "aggressive"])
 VALUES = st.dictionaries(st.sampled_from(["a", "ü", "~/"]), st.none() | st.booleans() | st.integers(-9, 9), max_size=2)
 TOKENS = st.sampled_from(["newest", "newest", "newest", "stale", "none"])
@@ -38,6 +45,14 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.service = Service(self.api, self.clock)
+
+    @initialize(priorities=st.tuples(*[st.integers(1, 3)] * 3))
+    def begin(self, priorities: tuple[int, ...]) -> None:
+        """Something to work on, so that time is not spent on what does not exist."""
+        self.service.upsert(0, CLEAR_NAMES[0], "moderate")
+        for task, priority in enumerate(priorities):
+            self.service.create(task, 0, task % 2, {}, priority)
+            self.service.claim(task % 2, 1, 50)
 
     # commands
 
@@ -147,7 +162,7 @@ def test_the_service_does_what_the_model_says(pg: Cluster, shared: tuple[Running
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
