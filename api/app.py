@@ -20,6 +20,7 @@ from api.routes.clients import ClientRoutes
 from api.routes.health import HealthRoutes
 from api.routes.task_ends import TaskEndRoutes
 from api.routes.tasks import TaskRoutes
+from api.routes.timeline import TimelineRoutes
 from api.task_facts import TaskFacts
 from api.writes import Writes
 
@@ -47,6 +48,7 @@ class Fidelog(FastAPI):
             TaskRoutes(backend, writes, facts),
             TaskEndRoutes(backend, writes, facts),
             AuditRoutes(backend),
+            TimelineRoutes(backend),
             HealthRoutes(backend),
         )
         for area in areas:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, get_origin
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -184,13 +185,17 @@ class Call:
             self._faults += check_free_json(self.body[free_json], f"/{free_json}")
 
     def _checked_query(self, model: type[BaseModel]) -> Any:
-        values: dict[str, str] = {}
+        values: dict[str, str | list[str]] = {}
+        lists = _lists(model)
         try:
             pairs = parse_qsl(self.scope["query_string"].decode(), keep_blank_values=True, errors="strict")
         except ValueError:
             self._fault("", "the query string is not valid UTF-8")
             return None
         for name, value in pairs:
+            if name in lists:
+                values[name] = [*values.get(name, ()), value]
+                continue
             if name in values:
                 self._fault(name, "is given more than once")
             values[name] = value
@@ -238,6 +243,13 @@ class Call:
         return "*" in tags or entity_tag in tags
 
 
+@cache
+def _lists(model: type[BaseModel]) -> frozenset[str]:
+    """The query parameters that may be repeated: those the model declares as lists."""
+    fields = model.model_fields.items()
+    return frozenset(field.alias or name for name, field in fields if get_origin(field.annotation) is list)
+
+
 _MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
@@ -254,7 +266,7 @@ def _faults(error: ValidationError, kind: str) -> Sequence[Fault]:
     faults: list[Fault] = []
     for item in error.errors(include_url=False, include_input=False):
         place = [str(part) for part in item["loc"]]
-        where = "".join("/" + escape(part) for part in place) if kind == "pointer" else ".".join(place)
+        where = "".join("/" + escape(part) for part in place) if kind == "pointer" else "".join(place[:1])
         message = _MESSAGES.get(item["type"], item["msg"].removeprefix("Value error, "))
         faults.append({kind: where, "message": message})
     return faults

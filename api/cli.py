@@ -19,6 +19,8 @@ from eventstore.migrations import MigrationError
 from eventstore.vault.keys import KeyUnavailable
 
 USAGE_ERROR = 64
+NOT_CHECKED = 2
+MOST_WORKERS = 64
 
 REFUSALS = (SettingsError, EmbeddedServerError, MigrationError, KeyUnavailable, StoreError, psycopg.Error, LookupError)
 
@@ -55,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "migrate", "bring the database up to this version: logins, schema, migrations")
     status = _command(commands, "status", "show the database, its migrations, tenants and sizes")
     status.add_argument("--json", action="store_true", help="as one JSON object")
+    replay = _command(commands, "replay", "bring the read models level with the log, or check that they are")
+    replay.add_argument("names", nargs="*", metavar="NAME", help="read models (default: all)")
+    replay.add_argument("--check", action="store_true", help="change nothing: exit 0 equal, 1 different, 2 not checked")
+    replay.add_argument("--json", action="store_true", help="with --check: as one JSON object")
+    replay.add_argument("--workers", type=int, metavar="N", help="processes that fold (default: at most 2)")
     url = _command(commands, "database-url", "print a libpq URL of the database, for psql and other clients")
     url.add_argument(
         "--as",
@@ -76,7 +83,8 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, meaning: 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; exit 1 with one line on stderr when it is refused."""
-    options = parser().parse_args(arguments)
+    options = _parsed(arguments)
+    failed = NOT_CHECKED if getattr(options, "check", False) else 1
     try:
         names = ("host", "port", "data_dir", "state_dir", "database_url")
         settings = read({name: getattr(options, name, None) for name in names})
@@ -85,8 +93,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = 130
     except REFUSALS as error:
         print(f"fidelog: {' '.join(str(error).split())}", file=sys.stderr)
-        status = 1
+        status = failed
+    except Exception as fault:
+        if failed == 1:
+            raise
+        # A traceback would end with 1, which says that a difference was found.
+        print(f"fidelog: could not check: {type(fault).__name__}: {' '.join(str(fault).split())}", file=sys.stderr)
+        status = failed
     sys.exit(status)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; what argparse cannot say of those of replay is checked here."""
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.command == "replay":
+        from api.replaying import known_names
+
+        known = known_names()
+        for name in options.names:
+            if name not in known:
+                top.error(f"replay: there is no read model {name!r}; known are {', '.join(known)}")
+        if options.json and not options.check:
+            top.error("replay: --json goes with --check")
+        if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
+            top.error(f"replay: --workers must be from 1 to {MOST_WORKERS}")
+    return options
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
@@ -114,6 +146,13 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
     return asyncio.run(status_command(settings, as_json=options.json))
 
 
+def _replay(settings: Settings, options: argparse.Namespace) -> int:
+    from api.replaying import Options, default_workers, replay_command
+
+    workers = options.workers or default_workers()
+    return replay_command(settings, Options(options.names, workers, options.check, options.json))
+
+
 def _database_url(settings: Settings, options: argparse.Namespace) -> int:
     from api.operate import running_database
 
@@ -126,5 +165,6 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "demo": _demo,
     "migrate": _migrate,
     "status": _status,
+    "replay": _replay,
     "database-url": _database_url,
 }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from api.problems import invalid
+from eventstore.reading import MAX_POSITION
 
 _CURSOR = re.compile(r"([0-9]{1,19})\.([0-9a-f]{16})", re.ASCII)
 
@@ -34,11 +35,11 @@ def read(cursor: str | None, path: str, filters: Filters) -> int | None:
         found = _CURSOR.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True).decode())
     except ValueError:
         found = None
-    if found is None or found[2] != _digest(path, filters):
+    if found is None or found[2] != _digest(path, filters) or int(found[1]) > MAX_POSITION:
         raise invalid({"parameter": "cursor", "message": "is not a cursor of this list"})
     return int(found[1])
 
 
-def link(path: str, parameters: Mapping[str, str] | Filters) -> tuple[bytes, bytes]:
+def link(path: str, parameters: Filters) -> tuple[bytes, bytes]:
     """The Link header (RFC 8288) to the next page."""
     return b"link", f'<{path}?{urlencode(parameters)}>; rel="next"'.encode("ascii")

@@ -1,40 +1,19 @@
-"""Positions and times in a query: what `as_of` says, and the position it stands for."""
+"""What `as_of` says in a query, and the position it stands for."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.backend import Backend
 from api.problems import Problem, invalid
+from eventstore.instants import instant
 from eventstore.reading import MAX_POSITION, NotYet
 
 _POSITION = re.compile(r"[0-9]{1,19}", re.ASCII)
-_TIME = re.compile(
-    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?P<fraction>\.[0-9]{1,32})?"
-    r"(?P<zone>[Zz]|[+ -][0-9]{2}:[0-9]{2})",
-    re.ASCII,
-)
-
-
-def parse_time(text: str) -> tuple[datetime, bool]:
-    """An RFC 3339 time in UTC, cut to the microsecond, and whether something was cut. Raises ValueError.
-
-    The `+` of an offset arrives as a space when the caller did not percent-encode it.
-    """
-    found = _TIME.fullmatch(text)
-    if found is None:
-        raise ValueError("must be an RFC 3339 time with an offset")
-    digits = (found["fraction"] or ".0")[1:]
-    zone = "+00:00" if found["zone"] in "Zz" else found["zone"].replace(" ", "+")
-    try:
-        at = datetime.fromisoformat(f"{found['day']}T{found['time']}.{digits[:6]:0<6}{zone}").astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("must be an RFC 3339 time with an offset") from None
-    return at, bool(digits[6:].strip("0"))
 
 
 def _as_of(value: object) -> object:
@@ -45,7 +24,7 @@ def _as_of(value: object) -> object:
             raise ValueError("must be a position or an RFC 3339 time")
         return position
     try:
-        return parse_time(text)[0]  # all events are recorded at whole microseconds
+        return instant(text, up=False)  # all events are recorded at whole microseconds
     except ValueError:
         raise ValueError("must be a position or an RFC 3339 time") from None
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Body, Header, Path, Query
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
@@ -48,7 +49,8 @@ class Operation:
     path: str
     summary: str
     handler: Handler
-    answer: type[BaseModel]
+    answer: type[BaseModel] | None
+    """None: plain text."""
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
@@ -91,6 +93,7 @@ class LeanRoute(APIRoute):
             _signature(operation),
             methods=[operation.method],
             response_model=operation.answer,
+            response_class=JSONResponse if operation.answer is not None else PlainTextResponse,
             status_code=operation.status,
             summary=operation.summary,
             description=operation.description,

@@ -36,9 +36,9 @@ def _no_nul(value: str) -> str:
     return value
 
 
-def _digits(value: object) -> object:
+def digits(value: object) -> object:
     """An integer in a query string is written in digits, and in no other way Python would accept."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value, re.ASCII):
         raise ValueError("must be an integer")
     return value
 
@@ -50,7 +50,7 @@ def _lower(value: str) -> str:
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 Uuid = Annotated[str, StringConstraints(pattern=UUID), AfterValidator(_lower)]
 FullName = Annotated[str, AfterValidator(_full_name), Field(description="Personal data: stored encrypted only.")]
-Limit = Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)]
+Limit = Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)]
 """How many entries a page of a list may hold."""
 RiskProfile = Literal["conservative", "moderately_conservative", "moderate", "growth", "aggressive"]
 FreeJson = Annotated[
@@ -276,10 +276,38 @@ class EventsOut(BaseModel):
     next_cursor: str | None
 
 
+class TimelineEventOut(EventOut):
+    """An event with a readable line, which holds no personal value."""
+
+    title: str
+
+
+class TimelineOut(BaseModel):
+    """A page of a client's timeline; `next_cursor` is null on the last."""
+
+    events: list[TimelineEventOut]
+    next_cursor: str | None
+
+
 class StatusOut(BaseModel):
     """How the server is."""
 
     status: str
+
+
+class TailOut(BaseModel):
+    """A tail: the last event it handled, and how many it has not. `fault` only when it stands still."""
+
+    name: str
+    position: int
+    lag: int
+    fault: str | None = None
+
+
+class ReadyOut(StatusOut):
+    """That the server can be used, and how far what follows the log has got."""
+
+    tails: list[TailOut]
 
 
 class Fault(BaseModel):

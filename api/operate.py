@@ -22,7 +22,7 @@ from api.database import (
 from api.serve import notice
 from api.settings import Settings
 from eventstore.database import Database
-from eventstore.describing import Description, describe
+from eventstore.describing import Description, TailPlace, describe
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
 from eventstore.migrations import MigrationError, State
@@ -93,15 +93,22 @@ def _content(database: Database, description: Description, state: State) -> dict
                 "tenant_id": tenant.tenant_id,
                 "head": tenant.head,
                 "recorded_at": timestamp(tenant.recorded_at),
-                "tails": [
-                    {"name": name, "position": position, "lag": tenant.head - position}
-                    for name, position in tenant.tails.items()
-                ],
+                "tails": [_tail(tail, tenant.head) for tail in tenant.tails],
             }
             for tenant in description.tenants
         ],
         "sizes": {"events_bytes": description.events_bytes, "total_bytes": description.total_bytes},
     }
+
+
+def _tail(tail: TailPlace, head: int) -> dict[str, Any]:
+    found = {"name": tail.name, "position": tail.position, "lag": head - tail.position}
+    return found if tail.fault is None else {**found, "fault": tail.fault}
+
+
+def _tail_text(tail: dict[str, Any]) -> str:
+    fault = f", stands still: {tail['fault']}" if "fault" in tail else ""
+    return f"{tail['name']} {tail['position']} ({tail['lag']}){fault}"
 
 
 def _show(content: dict[str, Any], database: Database) -> None:
@@ -120,6 +127,6 @@ def _show(content: dict[str, Any], database: Database) -> None:
         console.print(weak)
     table = Table("tenant", "head", "recorded at", "tails (position, lag)")
     for tenant in content["tenants"]:
-        tails = ", ".join(f"{t['name']} {t['position']} ({t['lag']})" for t in tenant["tails"]) or "none"
+        tails = ", ".join(map(_tail_text, tenant["tails"])) or "none"
         table.add_row(tenant["tenant_id"], str(tenant["head"]), tenant["recorded_at"] or "no events", tails)
     console.print(table)

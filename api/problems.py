@@ -36,9 +36,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "internal-error": (500, "The server failed"),
     "overloaded": (503, "Too many commands are waiting"),
     "database-unavailable": (503, "The database is not available"),
+    "position-not-reached": (503, "The position is not reached yet"),
 }
 
-RETRY_AFTER = {"overloaded": "1", "database-unavailable": "2"}
+RETRY_AFTER = {"overloaded": "1", "database-unavailable": "2", "position-not-reached": "1"}
 CONTENT_TYPE = b"application/problem+json"
 
 

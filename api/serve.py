@@ -68,7 +68,7 @@ async def serve(settings: Settings) -> None:
     _log_to_stderr()
     backend = Backend(settings)
     server = _Server(server_config(Fidelog(backend)))
-    _on_signals(server)
+    _on_signals(server, backend)
     listener = bind(settings)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -96,11 +96,12 @@ async def _start(backend: Backend, server: _Server) -> None:
         await asyncio.gather(starting, return_exceptions=True)
 
 
-def _on_signals(server: _Server) -> None:
+def _on_signals(server: _Server, backend: Backend) -> None:
     def stop() -> None:
         if server.should_exit:
             os._exit(1)  # a second signal: at once, whatever is under way; what was acknowledged is durable
         server.should_exit = True
+        backend.end_waits()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -42,7 +43,11 @@ class Writes:
         """
         backend = self._backend
         envelope = self._envelope(call, path, about, expected)
-        answer = await backend.writer.submit(envelope)
+        started = perf_counter()
+        try:
+            answer = await backend.writer.submit(envelope)
+        finally:
+            backend.metrics.wrote(perf_counter() - started)
         if isinstance(answer, Repeated):
             events = await backend.log.command(backend.tenant_id, answer.stream, answer.version)
             key = envelope.sealing.key if envelope.sealing is not None else None

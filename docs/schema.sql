@@ -199,6 +199,21 @@ CREATE TABLE fidelog.agent_tasks (
 
 ALTER TABLE fidelog.agent_tasks OWNER TO fidelog_owner;
 
+CREATE TABLE fidelog.audit_index (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    "position" bigint NOT NULL,
+    leads boolean NOT NULL,
+    stream text NOT NULL COLLATE pg_catalog."C",
+    type text NOT NULL COLLATE pg_catalog."C",
+    actor text NOT NULL COLLATE pg_catalog."C",
+    correlation_id text NOT NULL COLLATE pg_catalog."C",
+    decision_id text COLLATE pg_catalog."C",
+    recorded_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE fidelog.audit_index OWNER TO fidelog_owner;
+
 CREATE TABLE fidelog.client_keys (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
     subject text NOT NULL COLLATE pg_catalog."C",
@@ -293,6 +308,9 @@ ALTER TABLE fidelog.tenant_keys OWNER TO fidelog_owner;
 ALTER TABLE ONLY fidelog.agent_tasks
     ADD CONSTRAINT agent_tasks_pkey PRIMARY KEY (tenant_id, task_id);
 
+ALTER TABLE ONLY fidelog.audit_index
+    ADD CONSTRAINT audit_index_pkey PRIMARY KEY (tenant_id, subject, "position");
+
 ALTER TABLE ONLY fidelog.client_keys
     ADD CONSTRAINT client_keys_pkey PRIMARY KEY (tenant_id, subject);
 
@@ -324,6 +342,14 @@ CREATE INDEX agent_tasks_by_client ON fidelog.agent_tasks USING btree (tenant_id
 CREATE INDEX agent_tasks_by_status ON fidelog.agent_tasks USING btree (tenant_id, status, created_position);
 
 CREATE INDEX agent_tasks_leases ON fidelog.agent_tasks USING btree (tenant_id, lease_expires_at) WHERE (status = 'claimed'::text);
+
+CREATE INDEX audit_index_actor ON fidelog.audit_index USING btree (tenant_id, actor, "position") WHERE leads;
+
+CREATE INDEX audit_index_correlation ON fidelog.audit_index USING btree (tenant_id, correlation_id, "position") WHERE leads;
+
+CREATE INDEX audit_index_decision ON fidelog.audit_index USING btree (tenant_id, decision_id, "position") WHERE (leads AND (decision_id IS NOT NULL));
+
+CREATE INDEX audit_index_type ON fidelog.audit_index USING btree (tenant_id, type, "position") WHERE leads;
 
 CREATE UNIQUE INDEX events_idempotency_key ON fidelog.events USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
@@ -367,6 +393,8 @@ ALTER TABLE fidelog.agent_tasks ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY all_tenants ON fidelog.agent_tasks FOR SELECT TO fidelog_auditor USING (true);
 
+CREATE POLICY all_tenants ON fidelog.audit_index FOR SELECT TO fidelog_auditor USING (true);
+
 CREATE POLICY all_tenants ON fidelog.client_profiles FOR SELECT TO fidelog_auditor USING (true);
 
 CREATE POLICY all_tenants ON fidelog.events FOR SELECT TO fidelog_auditor USING (true);
@@ -374,6 +402,8 @@ CREATE POLICY all_tenants ON fidelog.events FOR SELECT TO fidelog_auditor USING 
 CREATE POLICY all_tenants ON fidelog.logs FOR SELECT TO fidelog_auditor USING (true);
 
 CREATE POLICY all_tenants ON fidelog.tail_checkpoints FOR SELECT TO fidelog_auditor USING (true);
+
+ALTER TABLE fidelog.audit_index ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.client_keys ENABLE ROW LEVEL SECURITY;
 
@@ -384,6 +414,8 @@ ALTER TABLE fidelog.events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE fidelog.logs ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY own_tenant ON fidelog.agent_tasks TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.audit_index TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.client_keys TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
@@ -410,6 +442,11 @@ GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.agent_tasks TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE fidelog.agent_tasks TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_auditor;
+
+GRANT SELECT ON TABLE fidelog.audit_index TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.audit_index TO fidelog_reader;
+GRANT SELECT,INSERT,DELETE ON TABLE fidelog.audit_index TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.audit_index TO fidelog_auditor;
 
 GRANT SELECT,INSERT ON TABLE fidelog.client_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_reader;

@@ -52,6 +52,10 @@ class TaskQueue:
         else:
             heapq.heappush(self._leases, (entry.lease_expires_at, stream))
 
+    def drop(self, stream: str) -> None:
+        """Leave the task out."""
+        self._entries.pop(stream, None)
+
     def evolve(self, stream: str, recorded: Recorded[task.TaskEvent]) -> None:
         """Fold in the next event of a task."""
         event = recorded.event

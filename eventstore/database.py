@@ -78,7 +78,8 @@ class Database:
             parts = conninfo_to_dict(self.fallback)
             settings["role"] = f"fidelog_{login}"
         else:
-            raise LookupError(f"there is no {login} login for this database")
+            advice = "" if login == "superuser" else f"; set FIDELOG_{login.upper()}_URL"
+            raise LookupError(f"there is no {login} login for this database{advice}")
         return _url(parts, settings, self.kind == "server")
 
 

@@ -17,13 +17,22 @@ SIZES = statement("eventstore", "sizes")
 
 
 @dataclass(frozen=True, slots=True)
+class TailPlace:
+    """How far a tail has got, and why it stands still if it does."""
+
+    name: str
+    position: int
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant's newest event, and how far each of its tails has got."""
+    """A tenant's newest event, and its tails."""
 
     tenant_id: str
     head: int
     recorded_at: datetime | None
-    tails: dict[str, int]
+    tails: tuple[TailPlace, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +48,11 @@ class Description:
 async def describe(database: Database) -> Description:
     """Read it as auditor, who sees every tenant. Raises psycopg.Error."""
     async with await psycopg.AsyncConnection.connect(database.url("auditor"), autocommit=True) as connection:
-        tails: dict[str, dict[str, int]] = {}
-        for tenant_id, name, position in await _rows(connection, TAILS.sql):
-            tails.setdefault(tenant_id, {})[name] = position
+        tails: dict[str, list[TailPlace]] = {}
+        for tenant_id, *tail in await _rows(connection, TAILS.sql):
+            tails.setdefault(tenant_id, []).append(TailPlace(*tail))
         tenants = tuple(
-            Tenant(tenant_id, head, recorded_at, tails.get(tenant_id, {}))
+            Tenant(tenant_id, head, recorded_at, tuple(tails.get(tenant_id, ())))
             for tenant_id, head, recorded_at in await _rows(connection, TENANTS.sql)
         )
         events_bytes, total_bytes = (await _rows(connection, SIZES.sql))[0]

@@ -82,12 +82,17 @@ class Reader:
         async with self.connection(tenant_id) as connection:
             await connection.execute(HEAD.sql.encode(), (tenant_id,))
 
-    async def rows(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """All rows of one statement. A connection found dead is replaced and the read made once more."""
+    async def rows(
+        self, tenant_id: str, wanted: Statement, parameters: Sequence[Any], *, prepare: bool | None = None
+    ) -> list[tuple[Any, ...]]:
+        """All rows of one statement. A connection found dead is replaced and the read made once more.
+
+        A statement is prepared, and its plan may be kept, unless `prepare` is False.
+        """
         for attempt in (1, 2):
             try:
                 async with self.connection(tenant_id) as connection:
-                    cursor = await connection.execute(wanted.sql.encode(), parameters)
+                    cursor = await connection.execute(wanted.sql.encode(), parameters, prepare=prepare)
                     return await cursor.fetchall()
             except DatabaseUnavailable:
                 if attempt == 2:

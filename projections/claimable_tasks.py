@@ -37,15 +37,16 @@ class Queue:
         self._tasks = TaskQueue()
 
     def restore(self, rows: Sequence[Sequence[Any]]) -> list[str]:
-        """Take in rows of the snapshot; the streams whose row another fold wrote, and which therefore were left out."""
-        others: list[str] = []
+        """Take in rows of the snapshot; the streams left out because an older fold wrote their row. What a newer fold
+        wrote is for processes that know it."""
+        older: list[str] = []
         for created_position, task_id, agent_name, priority, lease_expires_at, fold_version in rows:
             stream = task_events.stream(task_id)
             if fold_version == self._fold_version:
                 self._tasks.put(stream, agent_name, (priority, created_position), utc(lease_expires_at))
-            else:
-                others.append(stream)
-        return others
+            elif fold_version < self._fold_version:
+                older.append(stream)
+        return older
 
     def put(self, stream: str, state: Any) -> None:
         """Take in a stream's state."""
@@ -53,6 +54,10 @@ class Queue:
         if task.status in task_events.OPEN:
             rank = task.priority, task.created_position
             self._tasks.put(stream, task.agent_name, rank, task.lease_expires_at)
+
+    def drop(self, stream: str) -> None:
+        """Leave the task out."""
+        self._tasks.drop(stream)
 
     def evolve(self, stream: str, recorded: RecordedEvent) -> None:
         """Fold in the next event."""

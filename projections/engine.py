@@ -15,6 +15,7 @@ from projections.agent_tasks import agent_tasks
 from projections.claimable_tasks import ClaimableTasks
 from projections.client_profiles import client_profiles
 from projections.codec import Codec
+from projections.read_model import ReadModel
 
 FOLDS: tuple[Fold[Any], ...] = (client.FOLD, task_events.FOLD)
 
@@ -32,6 +33,11 @@ def decide(states: Mapping[str, Any], command: Any, selected: Selected, context:
     if isinstance(decision, Repeat):
         return Repeated(decision.stream, decision.version)
     return Refused(decision, absent=isinstance(decision, ClientNotFound | TaskNotFound))
+
+
+def read_models(of: Engine) -> dict[str, ReadModel]:
+    """The engine's read models, by category."""
+    return {storage.category: storage for storage in of.storages if isinstance(storage, ReadModel)}
 
 
 def engine(folds: Sequence[Fold[Any]] = FOLDS) -> Engine:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
+from domain import client, task_events
 from domain.client import Client
 from domain.decider import Sealed
 from domain.task_events import OPEN, STATUSES, Task, stream
@@ -16,8 +17,6 @@ from eventstore.reading import MAX_POSITION, Log, Reader
 from eventstore.statements import statement
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import KeyRow, Vault, unseal
-from projections.agent_tasks import agent_tasks
-from projections.client_profiles import client_profiles
 from projections.codec import FREE_JSON, SEALED_FIELDS
 from projections.read_model import ReadModel
 
@@ -62,12 +61,12 @@ class Queries:
     folded from the log.
     """
 
-    def __init__(self, reader: Reader, log: Log, vault: Vault) -> None:
+    def __init__(self, reader: Reader, log: Log, vault: Vault, models: Mapping[str, ReadModel]) -> None:
         self._reader = reader
         self._log = log
         self._vault = vault
-        self._clients = client_profiles()
-        self._tasks = agent_tasks()
+        self._clients = models[client.CATEGORY]
+        self._tasks = models[task_events.CATEGORY]
 
     async def client(self, tenant_id: str, client_id: str, as_of: int | None = None) -> Found | None:
         """The client's profile, now or as of a position (not above the head)."""
@@ -91,7 +90,8 @@ class Queries:
             query = LIST_TASKS
         rows = await self._reader.rows(tenant_id, query, parameters)
         found = [await self._found(tenant_id, self._tasks, row, None) for row in rows]
-        return [task for task in found if task is not None]
+        # A row of another fold was found by what that fold made of it.
+        return [task for task in found if task is not None and task.state.status in wanted.statuses]
 
     async def open_tasks(self, tenant_id: str, client_id: str, as_of: int | None, limit: int) -> list[Found]:
         """The client's first `limit` open tasks, now or as of a position."""
@@ -112,7 +112,8 @@ class Queries:
 
     async def leases_over(self, tenant_id: str, after: datetime, limit: int) -> tuple[datetime, list[str]]:
         """The database's clock, and ids of tasks whose lease ended after `after` and is over by then."""
-        ((now, task_ids),) = await self._reader.rows(tenant_id, LEASES_OVER, (tenant_id, after, limit))
+        parameters = (tenant_id, after, limit, self._tasks.fold_version)
+        ((now, task_ids),) = await self._reader.rows(tenant_id, LEASES_OVER, parameters)
         return now, task_ids
 
     async def _found(self, tenant_id: str, model: ReadModel, row: tuple[Any, ...], as_of: int | None) -> Found | None:

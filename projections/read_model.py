@@ -38,7 +38,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 class ReadModel:
-    """Storage of one category's states in `table`. Statements: load_, insert_ and update_ and the table's name.
+    """Storage of one category's states in `table`. Statements: load_, insert_ and update_ and the table's name; for
+    replay range_, delete_ and newest_fold_.
 
     `columns` are those of the state, the id first; every row ends with version, position and fold_version. `values`
     gives a state's columns in that order, `state` makes a state of them: each is the other's inverse.
@@ -61,8 +62,12 @@ class ReadModel:
         self.load = statement("projections", f"load_{table}")
         self.insert = statement("projections", f"insert_{table}")
         self.update = statement("projections", f"update_{table}")
+        self.range = statement("projections", f"range_{table}")
+        self.delete = statement("projections", f"delete_{table}")
+        self.newest_fold = statement("projections", f"newest_fold_{table}")
         self._arrays = [_ARRAYS[kind] for _, kind in self.columns]
         self._read = [(at, _READ[kind]) for at, (_, kind) in enumerate(self.columns) if kind in _READ]
+        self._sealed = [at for at, (_, kind) in enumerate(self.columns) if kind == "json"]
         self._values = values
         self._state = state
 
@@ -93,6 +98,14 @@ class ReadModel:
     def values(self, folded: Folded) -> list[Any]:
         """What the row of a folded state holds, by `names`."""
         return [*self._values(folded.state), folded.version, folded.position, self.fold_version]
+
+    def stored(self, folded: Folded) -> tuple[Any, ...]:
+        """`values` as `range` gives the row that holds them: json as the bytes of its text."""
+        values = self.values(folded)
+        for at in self._sealed:
+            if values[at] is not None:
+                values[at] = orjson.dumps(values[at], option=orjson.OPT_SORT_KEYS)
+        return tuple(values)
 
     def parameters(self, tenant_id: str, rows: Sequence[tuple[str, Folded]]) -> Sequence[bytes | None]:
         """States as the parameters of `insert` and `update`."""

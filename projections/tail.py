@@ -1,8 +1,8 @@
 """Tails: readers that follow the log by position, each with its own checkpoint, never on the write path.
 
 A tail works on a timer; a wake-up only shortens its wait, and missing one loses nothing. Its handler writes in the same
-transaction as the checkpoint, so an event is handled once however often the process dies. A handler that fails stops
-the tail at its position: the fault is kept to be shown, and tried again at the next turn.
+transaction as the checkpoint, so an event is handled once however often the process dies. An event that cannot be
+handled stops the tail exactly before it: the fault is kept and recorded, and the event is tried again at every turn.
 """
 
 from __future__ import annotations
@@ -15,93 +15,208 @@ from typing import Any
 import psycopg
 from psycopg import AsyncRawCursor
 
-from eventstore.reading import READ_FORWARD, SET_TENANT
+from eventstore.reading import READ_FORWARD
 from eventstore.records import RecordedEvent
 from eventstore.rows import Decoder, recorded_event
-from eventstore.statements import statement
+from eventstore.statements import Statement, statement
 
+SESSION = statement("projections", "tail_session")
+OPEN = statement("projections", "open_tail")
+LOOK = statement("projections", "look_at_log")
 LOCK_CHECKPOINT = statement("projections", "lock_tail_checkpoint")
 SAVE_CHECKPOINT = statement("projections", "save_tail_checkpoint")
+SAVE_FAULT = statement("projections", "save_tail_fault")
 
 log = logging.getLogger(__name__)
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
-Handler = Callable[[Connection, Sequence[RecordedEvent]], Awaitable[None]]
+
+Handler = Callable[[Connection, int, int], Awaitable[int]]
+"""Handles the first events after a position, at most so many; gives the last one's position."""
+
+EventHandler = Callable[[Connection, Sequence[RecordedEvent]], Awaitable[None]]
+
+
+async def connect(keeper_url: str, tenant_id: str) -> Connection:
+    """A keeper's session that sees the tenant's rows.
+
+    Nothing is prepared: a plan kept from when a table was empty would scan it when it has grown.
+    """
+    connection: Connection = await psycopg.AsyncConnection.connect(
+        keeper_url, autocommit=True, cursor_factory=AsyncRawCursor, prepare_threshold=None
+    )
+    await _execute(connection, SESSION, tenant_id)
+    return connection
+
+
+def decoding(tenant_id: str, codec: Decoder, handler: EventHandler) -> Handler:
+    """A handler of decoded events. An event this code cannot decode fails like one that cannot be handled."""
+
+    async def handle(connection: Connection, after: int, limit: int) -> int:
+        cursor = await _execute(connection, READ_FORWARD, tenant_id, after, limit)
+        events = [recorded_event(row, codec) for row in await cursor.fetchall()]
+        if not events:
+            return after
+        await handler(connection, events)
+        return events[-1].position
+
+    return handle
 
 
 class Tail:
-    """Follows one tenant's log under `name`, giving events to `handler` in order, in batches."""
+    """Follows one tenant's log under `name`, in batches. `every` and `rest` are the longest and the shortest time
+    from one turn to the next, in seconds, while the tail keeps up."""
 
     def __init__(
-        self, name: str, tenant_id: str, handler: Handler, codec: Decoder, *, batch: int = 500, every: float = 0.25
+        self, name: str, tenant_id: str, handler: Handler, *, batch: int = 5_000, every: float = 0.5, rest: float = 0.05
     ) -> None:
         self.name = name
         self.tenant_id = tenant_id
         self.position = 0
         """The last event handled, as far as this process knows."""
-        self.fault: Exception | None = None
-        """Why the tail stands still, if it does."""
+        self.head = 0
+        """The newest event, as of the last turn."""
+        self.fault: str | None = None
+        """Why the tail stands still, if it does: an exception's name and a position, nothing of its text."""
+        self.turns = 0
         self._handler = handler
-        self._codec = codec
-        self._batch = batch
+        self._batch = self._size = batch
         self._every = every
+        self._rest = rest
         self._wake = asyncio.Event()
-        self._started = False
+        self._turned = asyncio.Event()
+        self._waiting = 0
+        self._ended = False
+
+    @property
+    def lag(self) -> int:
+        """Events not yet handled."""
+        return self.head - self.position
 
     def wake(self) -> None:
         """Shorten the wait: there is something new."""
         self._wake.set()
 
+    async def until(self, reached: Callable[[], bool], seconds: float) -> bool:
+        """Wait until `reached()`, asked after every turn, at most so long; whether it came true.
+
+        Meanwhile turns follow each other at the shortest interval, however many wait.
+        """
+        self._waiting += 1
+        self.wake()
+        try:
+            async with asyncio.timeout(seconds):
+                while not (reached() or self._ended):
+                    await self._turned.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting -= 1
+        return reached()
+
+    async def first_turn(self, seconds: float) -> None:
+        """Wait until `position` and `head` were read, at most so long."""
+        await self.until(lambda: self.turns > 0, seconds)
+
+    def end_waits(self) -> None:
+        """Nobody waits any longer, now or later: the server stops."""
+        self._ended = True
+        self._turned.set()
+
     async def run(self, keeper_url: str) -> None:
         """Follow for ever; connects again when the connection is lost."""
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
-                    keeper_url, autocommit=True, cursor_factory=AsyncRawCursor
-                ) as connection:
-                    await self._follow(connection)
-            except Exception as fault:
-                if self.fault is None:
-                    log.exception("tail %s stands at position %d", self.name, self.position)
-                self.fault = fault
-                await self._pause()
+                async with await connect(keeper_url, self.tenant_id) as connection:
+                    await _execute(connection, OPEN, self.tenant_id, self.name)
+                    while True:
+                        more = await self.turn(connection)
+                        self._tell()
+                        if not more:
+                            await self._pause()
+            except Exception as error:
+                self._stand(error, "without a connection")
+            await self._pause()
 
-    async def _follow(self, connection: Connection) -> None:
-        while True:
-            if not await self.step(connection):
-                await self._pause()
+    def _tell(self) -> None:
+        """Whoever waits looks again."""
+        self.turns += 1
+        self._turned.set()
+        if not self._ended:
+            self._turned = asyncio.Event()
 
     async def _pause(self) -> None:
+        await asyncio.sleep(self._rest)
+        if self._waiting and not self._ended:
+            return
         try:
-            async with asyncio.timeout(self._every):
+            async with asyncio.timeout(self._every - self._rest):
                 await self._wake.wait()
         except TimeoutError:
             pass
         self._wake.clear()
 
-    async def step(self, connection: Connection) -> int:
-        """Handle the next batch; how many events there were. Raises what the handler raises, and nothing is saved.
+    async def turn(self, connection: Connection) -> bool:
+        """Look, and handle a batch if there is something new; whether the next turn should follow at once.
 
-        The checkpoint's row lock keeps a second process with the same tail from handling the batch too. It is taken
-        only when there is something new: an idle tail writes nothing.
+        After a failure batches begin again at one event, so the tail gets as far as it can: what fails alone stops it.
+        Raises only when the connection is lost.
         """
-        if self._started and not await self._read(connection, self.position, 1):
-            return 0
-        async with connection.transaction():
-            await connection.execute(SET_TENANT.sql.encode(), (self.tenant_id,))
-            cursor = await connection.execute(LOCK_CHECKPOINT.sql.encode(), (self.tenant_id, self.name))
-            row = await cursor.fetchone()
-            assert row is not None, "the statement gives the checkpoint it found or made"
-            after: int = row[0]
-            events = await self._read(connection, after, self._batch)
-            if events:
-                await self._handler(connection, events)
-                after = events[-1].position
-                await connection.execute(SAVE_CHECKPOINT.sql.encode(), (self.tenant_id, self.name, after))
-        self.position, self.fault, self._started = after, None, True
-        return len(events)
+        cursor = await _execute(connection, LOOK, self.tenant_id, self.name)
+        row = await cursor.fetchone()
+        assert row is not None, "the checkpoint was made when the session began"
+        self.position, self.head, recorded = row
+        if self.position >= self.head:
+            self.fault = None
+            return False
+        try:
+            handled = await self.step(connection)
+        except Exception as error:
+            if connection.closed:
+                raise
+            return await self._failed(connection, error, recorded)
+        self._size = min(2 * self._size, self._batch)
+        self.fault = None
+        return handled > 0 and self.position < self.head
 
-    async def _read(self, connection: Connection, after: int, limit: int) -> list[RecordedEvent]:
-        await connection.execute(SET_TENANT.sql.encode(), (self.tenant_id,))
-        cursor = await connection.execute(READ_FORWARD.sql.encode(), (self.tenant_id, after, limit))
-        return [recorded_event(found, self._codec) for found in await cursor.fetchall()]
+    async def step(self, connection: Connection) -> int:
+        """Handle the next batch; how many positions the tail moved. Raises what the handler raises, and nothing is saved.
+
+        The checkpoint's row lock keeps a second process with the same tail from handling the batch too.
+        """
+        async with connection.transaction():
+            cursor = await _execute(connection, LOCK_CHECKPOINT, self.tenant_id, self.name)
+            row = await cursor.fetchone()
+            assert row is not None, "the checkpoint was made when the session began"
+            after = int(row[0])
+            self._reached(after)
+            last = await self._handler(connection, after, self._size)
+            if last > after:
+                await _execute(connection, SAVE_CHECKPOINT, self.tenant_id, self.name, last)
+        self._reached(last)
+        return last - after
+
+    def _reached(self, position: int) -> None:
+        """The log may have grown since the look, and another process got further."""
+        self.position, self.head = position, max(self.head, position)
+
+    async def _failed(self, connection: Connection, error: Exception, recorded: str | None) -> bool:
+        """Try again with a single event; if it was one, stand still and say so where every process can read it."""
+        if self._size > 1:
+            self._size = 1
+            return True
+        fault = self._stand(error, f"at position {self.position + 1}")
+        if fault != recorded:
+            await _execute(connection, SAVE_FAULT, self.tenant_id, self.name, fault, self.position)
+        return False
+
+    def _stand(self, error: Exception, where: str) -> str:
+        fault = f"{type(error).__name__} {where}"
+        if fault != self.fault:
+            log.error("tail %s stands still: %s", self.name, fault, exc_info=error)
+        self.fault = fault
+        return fault
+
+
+async def _execute(connection: Connection, wanted: Statement, *parameters: Any) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+    return await connection.execute(wanted.sql.encode(), parameters)

@@ -59,6 +59,7 @@ class RunningApi:
     def stop(self) -> None:
         self.client.close()
         self._server.should_exit = True
+        self._loop.call_soon_threadsafe(self.backend.end_waits)
         self._thread.join(30)
         self._socket.close()
         assert not self._thread.is_alive(), "the server stops"

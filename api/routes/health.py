@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import orjson
+
 from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
 from api.lean import Operation
-from api.models import StatusOut
+from api.metrics import CONTENT_TYPE
+from api.models import ReadyOut, StatusOut
 from api.problems import Problem
+from projections.tail import Tail
 
 
 class HealthRoutes:
-    """`/livez` and `/readyz`"""
+    """`/livez`, `/readyz` and `/metrics`"""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -20,9 +24,13 @@ class HealthRoutes:
         return [
             Operation("GET", "/livez", "Does the process live?", self.live, answer=StatusOut, tag="Operations"),
             Operation(
-                "GET", "/readyz", "Can it be used?", self.ready, answer=StatusOut, tag="Operations",
+                "GET", "/readyz", "Can it be used?", self.ready, answer=ReadyOut, tag="Operations",
                 problems=("database-unavailable",),
-                description="503 while the database is starting or away, and while the server stops.",
+                description="503 while the database is starting or away, and while the server stops. A tail that stands "
+                "still has a `fault`; the server can be used all the same.",
+            ),
+            Operation(
+                "GET", "/metrics", "Figures of this process, for Prometheus", self.figures, answer=None, tag="Operations"
             ),
         ]  # fmt: skip
 
@@ -33,4 +41,12 @@ class HealthRoutes:
         condition = self._backend.condition
         if condition != "ready":
             raise Problem("database-unavailable", f"The server is not ready: {condition}", condition=condition)
-        return Answer(200, b'{"status":"ready"}')
+        return Answer(200, orjson.dumps({"status": "ready", "tails": [_tail(tail) for tail in self._backend.tails]}))
+
+    async def figures(self, call: Call) -> Answer:
+        return Answer(200, self._backend.metrics.text(), content_type=CONTENT_TYPE)
+
+
+def _tail(tail: Tail) -> dict[str, str | int]:
+    found: dict[str, str | int] = {"name": tail.name, "position": tail.position, "lag": tail.lag}
+    return found if tail.fault is None else {**found, "fault": tail.fault}

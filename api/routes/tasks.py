@@ -123,7 +123,7 @@ class TaskRoutes:
         if state is None:
             tenant_id = self._backend.tenant_id
             for past in await self._backend.log.streams_until(tenant_id, [event.stream], event.position):
-                state = task_events.evolve(state, past)
+                state = self._backend.engine.evolve[task_events.CATEGORY](state, past)
         assert isinstance(state, task_events.Task)
         self._facts.remember(state)
         return state

@@ -51,10 +51,14 @@ class SelectionQueue(Protocol):
     """
 
     def restore(self, rows: Sequence[Sequence[Any]]) -> Sequence[str]:
-        """Take in rows of the snapshot; the streams left out because another fold wrote their row."""
+        """Take in rows of the snapshot; the streams left out because an older fold wrote their row. Those that a newer
+        fold wrote are left out for good."""
 
     def put(self, stream: str, state: Any) -> None:
         """Take in a stream's state."""
+
+    def drop(self, stream: str) -> None:
+        """Leave the stream out: this process cannot use it."""
 
     def evolve(self, stream: str, recorded: RecordedEvent) -> None:
         """Fold in the next event of the category."""

@@ -14,13 +14,15 @@ from eventstore.statements import statement
 from eventstore.vault.vault import KeyRow
 from eventstore.writer.deciding import Known, Loaded
 from eventstore.writer.engine import Engine, Folded, StateStorage, category
-from eventstore.writer.selections import CATCH_UP_EVENTS, HEAD, READ_CATEGORY, SET_TENANT, Kept, fold_streams
+from eventstore.writer.frame import BEGIN, HEAD, LOCK, SET_TENANT
+from eventstore.writer.selections import CATCH_UP_EVENTS, READ_CATEGORY, Kept, fold_streams
 
-BEGIN = statement("eventstore", "begin")
-LOCK = statement("eventstore", "lock_tenant")
 KNOWN = statement("eventstore", "known_commands")
 KEYS = statement("eventstore", "subject_keys")
-STATEMENTS = (BEGIN, LOCK, KNOWN, KEYS)
+STATEMENTS = (KNOWN, KEYS)
+
+SPARE_AFTER_UNUSABLE = 64
+"""So many more streams are looked at with each further round trip that unusable ones cost."""
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """How far the database's clock may lie below the newest event before writes stop."""
@@ -53,6 +55,8 @@ class Loading:
                 numbers = self._numbers.setdefault(selection.name, {})
                 numbers[selection.key] = numbers.get(selection.key, 0) + selection.limit
         self._kept = {name: kept[name] for name in self._numbers}
+        self._spare = 0
+        self._fold_versions = {storage.category: storage.fold_version for storage in engine.storages}
 
     async def load(self, pipeline: Pipeline) -> Loaded:
         """Lock the tenant and load. Raises SelectionBehind, DatabaseUnavailable and what `trip` raises."""
@@ -62,11 +66,30 @@ class Loading:
         storages = [storage for storage in self._engine.storages if storage.category in wanted]
         answers = await pipeline.trip(self._calls(storages, wanted))
         loaded = self._read(answers, storages)
-        missing = [stream for stream in self._selected() if stream not in loaded.streams]
-        if missing:
-            await self._load_more(pipeline, loaded, missing)
+        await self._complete(pipeline, loaded)
         await self._fold_older(pipeline, loaded)
         return loaded
+
+    async def _complete(self, pipeline: Pipeline, loaded: Loaded) -> None:
+        """Load selected streams that were not foreseen. What this process cannot use must not stand before what it can:
+        rows of a newer fold, and rows that are lost (the next batch restores the selection)."""
+        while True:
+            selected = self._selected()
+            if missing := [stream for stream in selected if stream not in loaded.streams]:
+                await self._load_more(pipeline, loaded, missing)
+            newer = self._newer(loaded)
+            unusable = [stream for stream in selected if stream in newer or stream not in loaded.streams]
+            if not unusable:
+                return
+            self._spare += SPARE_AFTER_UNUSABLE
+            for kept in self._kept.values():
+                for stream in unusable:
+                    kept.queue.drop(stream)
+                    kept.doubtful = kept.doubtful or stream not in newer
+
+    def _newer(self, loaded: Loaded) -> set[str]:
+        versions = self._fold_versions
+        return {name for name, row in loaded.streams.items() if row.fold_version > versions[category(name)]}
 
     def _calls(self, storages: Sequence[StateStorage], wanted: Mapping[str, set[str]]) -> list[Call]:
         calls: list[Call] = [
@@ -95,7 +118,7 @@ class Loading:
         that many more are asked for."""
         found: list[str] = []
         for name, kept in self._kept.items():
-            spare = len(self._named.get(kept.fold.category, ()))
+            spare = self._spare + len(self._named.get(kept.fold.category, ()))
             for key, number in self._numbers[name].items():
                 found += kept.first(key, number + spare)
         return found
@@ -141,9 +164,9 @@ class Loading:
         """P7: a row that an older fold wrote is not read as ours; the stream is folded from the log."""
         if not loaded.streams:
             return
-        versions = {storage.category: storage.fold_version for storage in self._engine.storages}
+        versions = self._fold_versions
         older = [name for name, row in loaded.streams.items() if row.fold_version < versions[category(name)]]
-        loaded.newer = {name for name, row in loaded.streams.items() if row.fold_version > versions[category(name)]}
+        loaded.newer = self._newer(loaded)
         if older:
             folded = await fold_streams(pipeline, self._engine, self._tenant, older)
             for stream, (state, version, position) in folded.items():

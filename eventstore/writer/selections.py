@@ -18,14 +18,11 @@ from eventstore.records import RecordedEvent
 from eventstore.rows import recorded_event
 from eventstore.statements import statement
 from eventstore.writer.engine import Engine, SelectionFold, SelectionQueue, category
+from eventstore.writer.frame import BEGIN_SNAPSHOT, HEAD, ROLLBACK, SET_TENANT
 
-BEGIN_SNAPSHOT = statement("eventstore", "begin_snapshot")
-SET_TENANT = statement("eventstore", "set_tenant")
-HEAD = statement("eventstore", "head")
 READ_CATEGORY = statement("eventstore", "read_category")
 READ_STREAMS = statement("eventstore", "read_streams")
-ROLLBACK = statement("eventstore", "rollback")
-STATEMENTS = (BEGIN_SNAPSHOT, SET_TENANT, HEAD, READ_CATEGORY, READ_STREAMS, ROLLBACK)
+STATEMENTS = (READ_CATEGORY, READ_STREAMS)
 
 SNAPSHOT_ROWS = 10_000
 CATCH_UP_EVENTS = 2_000

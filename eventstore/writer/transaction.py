@@ -12,16 +12,16 @@ from eventstore.records import Envelope, RecordedEvent
 from eventstore.statements import statement
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import Vault
-from eventstore.writer import loading, selections
+from eventstore.writer import frame, loading, selections
 from eventstore.writer.deciding import BatchDecision, Outcome, rows_by_category
 from eventstore.writer.engine import Engine, StateStorage
+from eventstore.writer.frame import COMMIT, ROLLBACK
 from eventstore.writer.loading import Loading, SelectionBehind
-from eventstore.writer.selections import ROLLBACK, Selections
+from eventstore.writer.selections import Selections
 
 INSERT_EVENTS = statement("eventstore", "insert_events")
 INSERT_KEYS = statement("eventstore", "insert_subject_keys")
-COMMIT = statement("eventstore", "commit")
-STATEMENTS = (*loading.STATEMENTS, *selections.STATEMENTS, INSERT_EVENTS, INSERT_KEYS, COMMIT)
+STATEMENTS = (*frame.STATEMENTS, *loading.STATEMENTS, *selections.STATEMENTS, INSERT_EVENTS, INSERT_KEYS)
 
 
 async def run(

@@ -25,6 +25,7 @@ from eventstore.vault.vault import Vault
 from eventstore.writer import transaction
 from eventstore.writer.deciding import Outcome
 from eventstore.writer.engine import Engine
+from eventstore.writer.frame import COMMIT
 from eventstore.writer.selections import Selections
 
 log = logging.getLogger(__name__)
@@ -286,5 +287,5 @@ class NotConnected(ConnectionLost):
 def _unknown(error: StatementFailed | ConnectionLost) -> bool:
     """P6: COMMIT was sent and failed or was not answered. An error on an earlier statement skipped the COMMIT."""
     if isinstance(error, StatementFailed):
-        return error.statement == transaction.COMMIT.name
+        return error.statement == COMMIT.name
     return not isinstance(error, NotConnected)

@@ -63,7 +63,8 @@ def test_every_route_is_documented_and_no_other(shared_api: RunningApi, document
     routes = {
         ("POST", "/clients"), ("GET", "/clients/{client_id}"), ("POST", "/tasks"), ("POST", "/tasks/claim"),
         ("POST", "/tasks/{task_id}/result"), ("GET", "/tasks/{task_id}"), ("GET", "/audit/events"),
-        ("GET", "/audit/events/{position}"), ("GET", "/livez"), ("GET", "/readyz"),
+        ("GET", "/audit/events/{position}"), ("GET", "/clients/{client_id}/timeline"), ("GET", "/livez"),
+        ("GET", "/readyz"), ("GET", "/metrics"),
     }  # fmt: skip
     app: Any = shared_api._server.config.app
     operations_of = [route.operation for route in app.routes if isinstance(route, LeanRoute)]
@@ -98,14 +99,14 @@ def test_every_problem_is_declared_as_problem_json(shared_api: RunningApi, docum
 
 
 def test_what_a_route_answers_is_declared(document: Document) -> None:
-    """Errors are declared as problems only, successes as JSON with a schema, writes with 415, 413, 400 and 422."""
+    """Errors are declared as problems only, successes as JSON with a schema (metrics as text), writes with 415, 413, 400
+    and 422."""
     for (method, path), operation in operations(document).items():
         statuses = {int(status) for status in operation["responses"]}
         for status, response in operation["responses"].items():
             kinds = set(response.get("content", {}))
-            expected = (
-                set() if status == "304" else {"application/json" if status < "300" else "application/problem+json"}
-            )
+            success = "text/plain" if path == "/metrics" else "application/json"
+            expected = set() if status == "304" else {success if status < "300" else "application/problem+json"}
             assert kinds == expected, (method, path, status)
         if method == "POST":
             assert {400, 403, 413, 415, 422, 500, 503} <= statuses, path

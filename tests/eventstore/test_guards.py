@@ -183,7 +183,7 @@ def test_the_writer_changes_a_row_only_with_its_version_and_position(database: D
 
 
 TENANT_TABLES = (
-    "logs", "events", "client_keys", "tenant_keys", "tail_checkpoints", "client_profiles", "agent_tasks",
+    "logs", "events", "client_keys", "tenant_keys", "tail_checkpoints", "client_profiles", "agent_tasks", "audit_index",
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ READS: dict[str, tuple[str, str]] = {
     "list_agent_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'agent7'"),
     "list_client_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'c7', null"),
     "client_task_ids": ("projections", "'{tenant}', 'c7', 0, 9000, 5"),
-    "leases_over": ("projections", "'{tenant}', '2000-01-01', 5"),
+    "leases_over": ("projections", "'{tenant}', '2000-01-01', 5, 1"),
     "get_client": ("projections", "'{tenant}', 'c7'"),
     "get_task": ("projections", f"'{{tenant}}', '{TASK}'"),
 }
@@ -89,8 +89,17 @@ BOUNDED = {
 """Read the hundreds of positions around one: more buffers, but as many however long the log is."""
 
 NOT_HOT = {
-    "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes", "lock_tail_checkpoint", "save_tail_checkpoint",
+    "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes",
+    "lock_tail_checkpoint", "save_tail_checkpoint",
+    # replay: by ranges, under the keeper's own settings (tests/projections/replay/test_plans.py)
+    "replay_events", "replay_events_since", "replay_boundary", "replay_next_stream", "replay_count",
+    "range_client_profiles", "range_agent_tasks", "delete_client_profiles", "delete_agent_tasks",
+    "newest_fold_client_profiles", "newest_fold_agent_tasks",
+    "tail_session", "open_tail", "save_tail_fault",
 }  # fmt: skip
+
+OF_THE_TRAIL = {"index_events", "look_at_log", "trail_bounds", "version_bounds"}
+"""Explained in tests/projections/test_trail_plans.py, with the pages of the trail."""
 
 TO_UPDATE = {
     "update_client_profiles": "INSERT INTO fidelog.client_profiles VALUES ('{tenant}', 'c7', '{{}}', 'moderate', now(),"
@@ -190,4 +199,4 @@ def test_every_statement_is_either_explained_or_named_as_not_hot() -> None:
         for package in ("eventstore", "projections")
         for path in resources.files(package).joinpath("sql", "statements").iterdir()
     }
-    assert found == {*READS, *WRITES, *BOUNDED, *NOT_HOT}
+    assert found == {*READS, *WRITES, *BOUNDED, *NOT_HOT, *OF_THE_TRAIL}

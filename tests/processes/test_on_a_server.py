@@ -163,7 +163,7 @@ def refuse_the_update(server: Server, command: Command) -> None:
             assert error.value.sqlstate == ("FL004" if login in {"owner", "writer"} else "42501")
 
 
-@pytest.mark.parametrize("without", [[], ["owner", "keeper", "auditor"]], ids=["all", "only-what-serve-needs"])
+@pytest.mark.parametrize("without", [[], ["owner", "auditor"]], ids=["all", "only-what-serve-needs"])
 def test_logins_of_their_own_bring_no_warning(server: Server, command: Command, without: list[str]) -> None:
     """With FIDELOG_WRITER_URL and its like serve needs no shared URL, and warns of none."""
     assert command("migrate", **server.settings())[0] == 0
@@ -176,6 +176,31 @@ def test_logins_of_their_own_bring_no_warning(server: Server, command: Command, 
     assert http.get("/clients/client-001").json() == CLIENT
     assert served.stop() == 0
     assert served.stderr() == ""
+
+
+def test_serve_refuses_to_start_without_the_keeper(server: Server, command: Command) -> None:
+    """Without it nothing would fill the officer's index; the line names the setting that is missing."""
+    assert command("migrate", **server.settings())[0] == 0
+    embedded = EmbeddedServer(server.folders.data, notice=lambda line: None)
+    urls = {
+        f"FIDELOG_{login.upper()}_URL": embedded.conninfo(f"fidelog_{login}", NAME) for login in ("writer", "reader")
+    }
+    done = server.folders.run("serve", **urls)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "FIDELOG_KEEPER_URL" in refusal(done.stderr)
+
+
+def test_replay_on_a_server(any_server: Server, command: Command) -> None:
+    """With the one URL it works as on the embedded server; with URLs of single logins it says which is missing."""
+    settings = any_server.settings()
+    assert command("replay", "--check", **settings)[0] == 2
+    assert "fidelog migrate" in refusal(command("replay", **settings)[2])
+    assert command("migrate", **settings)[0] == 0
+    assert command("replay", "--workers", "1", **settings)[0] == 0
+    assert command("replay", "--check", "--workers", "1", **settings)[0] == 0
+    status, out, err = command("replay", **any_server.folders.settings(), FIDELOG_READER_URL=any_server.url)
+    assert (status, out) == (1, "")
+    assert "keeper" in refusal(err)
 
 
 def test_status_and_superuser_on_a_server(server: Server, command: Command) -> None:

@@ -1,1 +1,1 @@
-SELECT tenant_id, name, position FROM fidelog.tail_checkpoints ORDER BY tenant_id, name
+SELECT tenant_id, name, position, fault FROM fidelog.tail_checkpoints ORDER BY tenant_id, name

@@ -1,4 +1,2 @@
--- Makes the tail's checkpoint if it is new, and locks it until the batch is handled.
-INSERT INTO fidelog.tail_checkpoints (tenant_id, name, position) VALUES ($1, $2, 0)
-ON CONFLICT (tenant_id, name) DO UPDATE SET updated_at = clock_timestamp()
-RETURNING position
+-- Held until the batch is handled: a second process with this tail waits, and then finds it done.
+SELECT position FROM fidelog.tail_checkpoints WHERE tenant_id = $1 AND name = $2 FOR UPDATE

@@ -1,2 +1,2 @@
-UPDATE fidelog.tail_checkpoints SET position = $3::bigint, updated_at = clock_timestamp()
+UPDATE fidelog.tail_checkpoints SET position = $3::bigint, fault = NULL, updated_at = clock_timestamp()
 WHERE tenant_id = $1 AND name = $2

@@ -198,7 +198,6 @@ def test_a_queue_in_doubt_heals_itself_at_the_next_claim(pg: Cluster, database: 
     with_two(pg, database, check)
 
 
-@pytest.mark.xfail(strict=True, reason="a missing row hides those behind it until the queue is next restored")
 def test_a_row_that_is_missing_hides_nothing_behind_it(pg: Cluster, database: Database) -> None:
     """A row deleted past the log is noticed like one that was changed, at the next claim at the latest."""
 

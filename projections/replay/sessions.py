@@ -1,0 +1,180 @@
+"""A keeper's connection for replay: blocking calls in binary, and portals that are read a batch ahead."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader, Transformer
+from psycopg.errors import error_from_result
+from psycopg.types.string import ByteaBinaryLoader
+
+from eventstore import arrays
+from eventstore.statements import Statement
+from eventstore.writer.frame import BEGIN_SNAPSHOT, COMMIT, HEAD, ROLLBACK, SET_TENANT
+
+Row = tuple[Any, ...]
+
+BATCH = 500
+"""Rows fetched at a time: events and rows of the largest size allowed still fit in memory several times over."""
+
+_SETTINGS = (
+    # As the writer has them: plans that stay right on tables that were never analysed. Streams come in index order.
+    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+    "SET enable_sort = off; SET enable_incremental_sort = off; SET max_parallel_workers_per_gather = 0; SET jit = off;"
+    # A transaction that holds the tenant's lock never waits for us; one that only reads may wait for a reader of our
+    # output.
+    "SET idle_in_transaction_session_timeout = '10min'; SET lock_timeout = '500ms'"
+)
+
+
+class _AnyInstant(Loader):
+    """Instants, also those that Python cannot hold, which only damage can bring: these as text."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: Buffer) -> datetime | str:
+        microseconds = int.from_bytes(bytes(data), "big", signed=True)
+        try:
+            return datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+        except OverflowError:
+            return "infinity" if microseconds > 0 else "-infinity"
+
+
+class Session:
+    """One connection, for one thread. json comes as the bytes of its text. Raises psycopg.Error."""
+
+    def __init__(self, keeper_url: str) -> None:
+        self._connection = psycopg.connect(keeper_url, autocommit=True)
+        self._connection.execute(_SETTINGS.encode())
+        self._connection.adapters.register_loader("json", ByteaBinaryLoader)
+        self._pgconn = self._connection.pgconn
+        self._transformer = Transformer(self._connection)
+        cursor = self._connection.cursor()
+        cursor.adapters.register_loader("timestamptz", _AnyInstant)
+        self._patient = Transformer(cursor)
+        self._prepared: set[str] = set()
+        self._asked: Portal | None = None
+        self._readable = select.poll()
+        self._readable.register(self._pgconn.socket, select.POLLIN)
+
+    def call(self, wanted: Statement, parameters: Sequence[bytes | None] = ()) -> list[Row]:
+        """Run a statement with binary parameters; its rows."""
+        self._settle()
+        name = wanted.name.encode()
+        if wanted.name not in self._prepared:
+            self._sound(self._pgconn.prepare(name, wanted.sql.encode()))
+            self._prepared.add(wanted.name)
+        formats = [pq.Format.BINARY] * len(parameters)
+        values: Any = parameters  # psycopg's stub of this one call forgets null
+        result = self._pgconn.exec_prepared(name, values, formats, pq.Format.BINARY)
+        return self._rows(self._sound(result))
+
+    def open(self, name: str, declare: Statement, parameters: Sequence[bytes | None]) -> Portal:
+        """The rows of a cursor that the statement declares under `name`, within a transaction."""
+        self._settle()
+        formats = [pq.Format.BINARY] * len(parameters)
+        self._sound(self._pgconn.exec_params(declare.sql.encode(), _buffers(parameters), None, formats))
+        return Portal(self, f"FETCH FORWARD {BATCH} FROM {name}".encode())
+
+    def ask(self, portal: Portal) -> None:
+        """Send for a portal's next batch, without waiting for it."""
+        self._settle()
+        self._pgconn.send_query_params(portal.fetch, None, result_format=pq.Format.BINARY)
+        self._asked = portal
+
+    def answer(self, portal: Portal) -> list[Row]:
+        """The batch that was asked for."""
+        self._settle()
+        assert portal.result is not None, "asked for before"
+        return self._rows(portal.result)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, failed or not."""
+        return self._pgconn.transaction_status != pq.TransactionStatus.IDLE
+
+    def close(self) -> None:
+        """Close the connection; an open transaction ends without a commit."""
+        self._connection.close()
+
+    def _settle(self) -> None:
+        """Take what was asked for off the connection, so that it is free."""
+        portal, self._asked = self._asked, None
+        if portal is None:
+            return
+        while self._pgconn.is_busy():
+            self._readable.poll()  # here, not in libpq, which would keep this process's other threads from running
+            self._pgconn.consume_input()
+        portal.result = self._pgconn.get_result()
+        while self._pgconn.get_result() is not None:
+            pass
+        if portal.result is not None:
+            self._sound(portal.result)
+
+    def _sound(self, result: pq.abc.PGresult) -> pq.abc.PGresult:
+        if result.status in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
+            return result
+        raise error_from_result(result)
+
+    def _rows(self, result: pq.abc.PGresult) -> list[Row]:
+        if not result.ntuples:
+            return []
+        try:
+            self._transformer.set_pgresult(result)
+            return self._transformer.load_rows(0, result.ntuples, tuple)
+        except psycopg.DataError:
+            self._patient.set_pgresult(result)
+            return self._patient.load_rows(0, result.ntuples, tuple)
+
+
+class Portal:
+    """A server-side cursor's rows, batch by batch; the next is on its way while one is worked on."""
+
+    def __init__(self, session: Session, fetch: bytes) -> None:
+        self._session = session
+        self.fetch = fetch
+        self.result: pq.abc.PGresult | None = None
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        self._session.ask(self)
+        while True:
+            rows = self._session.answer(self)
+            if len(rows) < BATCH:
+                yield rows
+                return
+            self._session.ask(self)
+            yield rows
+
+
+@contextmanager
+def snapshot(session: Session, tenant_id: str) -> Iterator[int]:
+    """Everything read inside is of one moment; gives the tenant's newest position at that moment."""
+    session.call(BEGIN_SNAPSHOT)
+    try:
+        session.call(SET_TENANT, (tenant_id.encode(),))
+        yield int(session.call(HEAD, (tenant_id.encode(),))[0][0])
+    except psycopg.OperationalError:
+        raise  # there may be no connection to roll back on
+    except BaseException:
+        session.call(ROLLBACK)
+        raise
+    session.call(COMMIT)
+
+
+def text(value: str | None) -> bytes | None:
+    """A text parameter."""
+    return None if value is None else value.encode()
+
+
+int8 = arrays.int8
+
+
+def _buffers(parameters: Sequence[bytes | None]) -> Sequence[Buffer | None]:
+    return parameters

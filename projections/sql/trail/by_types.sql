@@ -1,0 +1,8 @@
+SELECT found.position AS place, found.position
+FROM unnest({types}::text[]) AS named (type)
+CROSS JOIN LATERAL (
+    SELECT position FROM fidelog.audit_index
+    WHERE tenant_id = $1 AND type = named.type AND leads AND position > {after} AND position < {below}
+    ORDER BY position {order} LIMIT {bound}
+) AS found
+ORDER BY found.position {order} LIMIT {bound}

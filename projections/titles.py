@@ -1,0 +1,59 @@
+"""What an event says, in one readable line. Made from the stored data, where personal values are sealed, and from its
+open members only: a title never shows a personal value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from eventstore.records import RecordedEvent
+
+Data = Mapping[str, Any]
+
+
+def _words(value: str) -> str:
+    return value.replace("_", " ")
+
+
+def _failed(actor: str, data: Data) -> str:
+    return f"Task failed by {actor}, attempt {data['attempt']}, {'may' if data['retryable'] else 'not to'} be retried"
+
+
+def _completed(actor: str, data: Data) -> str:
+    return f"Task completed by {actor}, attempt {data['attempt']}"
+
+
+TITLES: dict[str, Callable[[str, Data], str]] = {
+    "ClientOnboarded": lambda actor, data: f"Client onboarded with risk profile {_words(data['risk_profile'])}",
+    "ClientProfileUpdated": lambda actor, data: f"Client profile updated, risk profile {_words(data['risk_profile'])}",
+    "ClientProfileConfirmed": lambda actor, data: (
+        f"Client profile confirmed, risk profile {_words(data['risk_profile'])}"
+    ),
+    "TaskCreated": lambda actor, data: f"Task created for {data['agent_name']}, priority {data['priority']}",
+    "TaskClaimed": lambda actor, data: (
+        f"Task claimed by {actor}, attempt {data['attempt']}, for {data['lease_seconds']} seconds"
+    ),
+    "TaskCompleted": _completed,
+    "TaskCompletionRejected": lambda actor, data: (
+        f"{data.get('action', 'result').capitalize()} by {actor} rejected: attempt {data['attempt']} is the newest"
+    ),
+    "TaskFailed": _failed,
+    "TaskReleased": lambda actor, data: f"Task released by {actor}, attempt {data['attempt']}",
+    "TaskCancelled": lambda actor, data: f"Task cancelled by {actor}",
+    "TaskLeaseExpired": lambda actor, data: f"Lease of {data['agent_name']} ran out, attempt {data['attempt']}",
+}
+"""By event type, from the actor and the stored data."""
+
+
+def title(event: RecordedEvent) -> str:
+    """The event's line. A type that this code does not know, or whose members changed, is told by its name."""
+    tell = TITLES.get(event.type)
+    if tell is not None:
+        try:
+            return tell(event.actor, orjson.loads(event.data))
+        except (KeyError, TypeError, AttributeError):
+            pass
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", event.type).capitalize()
