@@ -18,8 +18,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from eventstore.database import Database
+from projections.replay.replayable import read_models
 from tests.clocks import PassingClock
 from tests.clusters import CLEAR_NAMES, Cluster
+from tests.projections.replay.harness import damage, heal
 from tests.running import RunningApi, running_api
 from tests.scenarios.service import Service, matches
 
@@ -32,8 +35,10 @@ TURN = 100.0
 """Time passes in steps that end in the middle between two leases' ends: seconds of real time make no difference."""
 
 
-def bring_read_models_level(api: RunningApi) -> None:
-    """Where replay is to be run, in the middle of everything: it must change nothing that anybody sees."""
+DAMAGE = {
+    "client_profiles": "SET risk_profile = 'growth', version = 77",
+    "agent_tasks": "SET status = 'completed', attempt = attempt + 1, lease_expires_at = NULL",
+}
 
 
 class Machine(RuleBasedStateMachine):
@@ -41,6 +46,7 @@ class Machine(RuleBasedStateMachine):
 
     api: RunningApi
     clock: PassingClock
+    database: Database
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,9 +86,13 @@ class Machine(RuleBasedStateMachine):
     def sweep(self, tasks: set[int]) -> None:
         self.service.expire(*sorted(tasks))
 
-    @rule()
-    def replay(self) -> None:
-        bring_read_models_level(self.api)
+    @rule(damaged=st.none() | st.sampled_from(sorted(DAMAGE)))
+    def replay(self, damaged: str | None) -> None:
+        """P7: nothing differs from the log; what somebody changed behind its back is as it was before."""
+        if damaged is not None:
+            damage(self.database, damaged, DAMAGE[damaged])
+        models = [model for model in read_models() if model.name in DAMAGE]
+        assert (heal(self.database, models=models).differing > 0) is (damaged is not None)
 
     # retries
 
@@ -148,19 +158,18 @@ class Machine(RuleBasedStateMachine):
         self.service.catch_up()
 
 
-@pytest.fixture(scope="module")
-def shared(pg: Cluster) -> Iterator[tuple[RunningApi, PassingClock]]:
-    """One API for all runs, and its clock."""
-    clock = PassingClock()
-    with pg.copy() as name, running_api(pg.settings(name), engine=clock.engine()) as api:
-        yield api, clock
+@pytest.fixture
+def machine(pg: Cluster, database_name: str, database: Database) -> Iterator[type[Machine]]:
+    """The machine with one API for all runs, and its clock."""
+    Machine.clock, Machine.database = PassingClock(), database
+    with running_api(pg.settings(database_name), engine=Machine.clock.engine()) as Machine.api:
+        yield Machine
 
 
-def test_the_service_does_what_the_model_says(pg: Cluster, shared: tuple[RunningApi, PassingClock]) -> None:
-    """Any order of commands, retries, reads, and time that passes."""
-    Machine.api, Machine.clock = shared
+def test_the_service_does_what_the_model_says(pg: Cluster, machine: type[Machine]) -> None:
+    """Any order of commands, retries, reads, replay, and time that passes."""
     run_state_machine_as_test(
-        Machine,
+        machine,
         settings=settings(
             max_examples=25,
             stateful_step_count=40,
