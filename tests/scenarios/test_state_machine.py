@@ -78,6 +78,12 @@ class Machine(RuleBasedStateMachine):
     def end(self, action: str, task: int, token: str, value: Any) -> None:
         self.service.end(action, task, token, value)
 
+    @rule(action=st.sampled_from(["result", "failure", "release"]), task=TASKS, value=VALUES)
+    def end_late(self, action: str, task: int, value: Any) -> None:
+        """P11: whoever comes back after a while may find the lease over."""
+        self.service.pass_seconds(TURN)
+        self.service.end(action, task, "newest", value)
+
     @rule()
     def time_passes(self) -> None:
         self.service.pass_seconds(TURN)
@@ -171,7 +177,7 @@ def test_the_service_does_what_the_model_says(pg: Cluster, machine: type[Machine
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=16,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
