@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
 from eventstore.statements import statement
-from projections.agent_tasks import agent_tasks
-from projections.client_profiles import client_profiles
 from projections.codec import Codec
 from projections.read_model import ReadModel
 from projections.replay.chunks import EVENTS_IN_RANGE, StreamRange, stream_ranges
@@ -71,6 +69,8 @@ class Replayable(Protocol):
     """A table that can be made from the log. Its work is cut into ranges, in order of the ids in them."""
 
     name: str
+    source: str
+    """Tables with the same source share one pass over the log: each event is for one of them."""
 
     def refuse(self, session: Session, tenant_id: str) -> None:
         """Raises ReplayFailed when the table may not be changed by this code."""
@@ -84,6 +84,8 @@ class Replayable(Protocol):
 
 class FoldedStreams:
     """A read model with one row a stream of its category, in ranges of about so many events."""
+
+    source = "streams"
 
     def __init__(self, model: ReadModel, events: int = EVENTS_IN_RANGE) -> None:
         self.name = model.table
@@ -140,9 +142,4 @@ def _stepping(batches: Iterable[list[Row]], step: Callable[[int], None]) -> Iter
         yield rows
 
 
-def read_models() -> Sequence[Replayable]:
-    """Everything that `fidelog replay` can make from the log, by name."""
-    return [FoldedStreams(agent_tasks()), FoldedStreams(client_profiles())]
-
-
-__all__ = ["FoldedStreams", "Found", "Replayable", "Tally", "Unequal", "Work", "read_models"]
+__all__ = ["FoldedStreams", "Found", "Replayable", "Tally", "Unequal", "Work"]
