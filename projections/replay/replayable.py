@@ -14,7 +14,7 @@ from projections.replay.chunks import EVENTS_IN_RANGE, StreamRange, stream_range
 from projections.replay.comparing import Comparison, Difference, Unequal, describe
 from projections.replay.faults import NewerFold
 from projections.replay.folding import Folder
-from projections.replay.healing import Healer, size_of
+from projections.replay.healing import Healer, Pace
 from projections.replay.sessions import Row, Session, snapshot, text
 
 EVENTS = statement("projections", "replay_events")
@@ -54,6 +54,10 @@ class Work(Protocol):
     @property
     def healing(self) -> Session | None:
         """The connection to change rows with; None when this is a check."""
+
+    @property
+    def pace(self) -> Pace:
+        """How many rows to change at a time; kept from range to range."""
 
     def step(self, events: int) -> None:
         """So many events more were read. Raises Cancelled when somebody asked to stop."""
@@ -113,8 +117,8 @@ class FoldedStreams:
             if work.healing is None:
                 differing = self._report(work, tenant_id, differences)
             else:
-                healer = Healer(work.healing, model, self._codec, tenant_id, head, work.pause)
-                differing = self._heal(healer, differences)
+                healer = Healer(work.healing, work.pace, work.pause, model, self._codec, tenant_id, head)
+                differing = _heal(healer, differences, folder)
         return Tally(folder.events, comparison.rows, differing)
 
     def _report(self, work: Work, tenant_id: str, differences: Iterable[Difference]) -> int:
@@ -125,15 +129,17 @@ class FoldedStreams:
                 work.found(Found(self.name, tenant_id, difference.id, column, live, fold))
         return number
 
-    def _heal(self, healer: Healer, differences: Iterable[Difference]) -> int:
-        try:
-            for difference in differences:
-                folded = difference.folded
-                healer.add(difference, 0 if folded is None else size_of(self._model.stored(folded)))
-            healer.finish()
-        finally:
-            healer.close()
-        return healer.healed
+
+def _heal(healer: Healer, differences: Iterable[Difference], folder: Folder) -> int:
+    before = 0
+    try:
+        for difference in differences:
+            healer.add(difference, folder.bytes - before)
+            before = folder.bytes
+        healer.finish()
+    finally:
+        healer.close()
+    return healer.healed
 
 
 def _stepping(batches: Iterable[list[Row]], step: Callable[[int], None]) -> Iterator[list[Row]]:

@@ -15,6 +15,7 @@ from domain.task_events import TaskClaimed, TaskCompleted, TaskCreated
 from eventstore.database import Database
 from eventstore.ids import RandomIds
 from projections.codec import Codec
+from projections.replay.healing import Pace
 from projections.replay.replayable import Found, Replayable, Tally
 from projections.replay.sessions import Session
 from projections.replay.tables import tables
@@ -112,7 +113,8 @@ class Direct:
 
     def __init__(self, database: Database, heal: bool, between: Callable[[], None] = lambda: None) -> None:
         self.reading = Session(database.url("keeper"))
-        self.healing = Session(database.url("keeper")) if heal else None
+        self.healing = Session(database.url("keeper"), locks=True) if heal else None
+        self.pace = Pace()
         self.differences: list[Found] = []
         self._between = between
 
