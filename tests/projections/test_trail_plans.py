@@ -97,7 +97,8 @@ def grow(database: Database, first: int, last: int) -> None:
         after = first - 1
         while after < last:
             found = connection.execute(INDEX_EVENTS.sql.encode(), ("default", after, after + 5000)).fetchone()
-            assert found is not None and found[0] > after
+            assert found is not None
+            assert found[0] > after
             after = found[0]
     assert rows(database, "SELECT count(*) FROM fidelog.audit_index") == [(last,)]
 
@@ -189,5 +190,6 @@ def test_indexing_a_batch_costs_the_batch(grown: Grown) -> None:
         for after in (EARLY, ROWS - 10):
             assert explain(connection, INDEX_EVENTS.sql, ("default", after, after + 10), "default") <= 600, after
         plan = plan_of(connection, INDEX_EVENTS.sql, ("default", EARLY + 10, EARLY + 5010), "default")
-        assert [node["Actual Rows"] for node in nodes(plan) if node.get("Relation Name") == "events"] == [5000]
+        read = [node["Actual Rows"] for node in nodes(plan) if node.get("Relation Name") == "events"]
+        assert sum(read) == 5000, "the look past its end is not taken when it found something"
         connection.rollback()

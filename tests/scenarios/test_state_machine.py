@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from eventstore.database import Database
-from projections.replay.replayable import read_models
+from projections.replay.tables import tables
 from tests.clocks import PassingClock
 from tests.clusters import CLEAR_NAMES, Cluster
 from tests.projections.replay.harness import damage, heal
@@ -97,7 +97,7 @@ class Machine(RuleBasedStateMachine):
         """P7: nothing differs from the log; what somebody changed behind its back is as it was before."""
         if damaged is not None:
             damage(self.database, damaged, DAMAGE[damaged])
-        models = [model for model in read_models() if model.name in DAMAGE]
+        models = [model for model in tables() if model.name in DAMAGE]
         assert (heal(self.database, models=models).differing > 0) is (damaged is not None)
 
     # retries
