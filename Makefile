@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test demo check bench-quick schema clean
+.PHONY: help run test demo check soak bench-quick schema clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -24,6 +24,9 @@ check: $(VENV)/.tested ## formatting, lint, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: $(VENV)/.tested ## kills under load, a long replay under load, 10,000 mutated requests (up to 40 minutes)
+	$(BIN)/python -m tests.soak
 
 bench-quick: $(VENV)/.tested ## S1 and S2 against their peers, as ratios in one run (2 to 3 minutes)
 	$(BIN)/python -m bench.quick

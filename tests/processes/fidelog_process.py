@@ -166,9 +166,9 @@ class FidelogProcess:
         """Everything written to standard error."""
         return self._stderr.read_text()
 
-    def ready(self) -> FidelogProcess:
+    def ready(self, seconds: float = LIMIT) -> FidelogProcess:
         """Wait for the ready line."""
-        until("the ready line", lambda: "\n" in self.stdout() or self.process.poll() is not None)
+        until("the ready line", lambda: "\n" in self.stdout() or self.process.poll() is not None, seconds)
         assert READY.fullmatch(self.stdout().removesuffix("\n")), self.stderr()
         return self
 
