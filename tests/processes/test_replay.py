@@ -213,7 +213,8 @@ def test_progress_is_shown_on_a_terminal_only(folders: Folders, database: Databa
     ours, theirs = pty.openpty()
     try:
         done = subprocess.run(
-            [*COMMAND, "replay", "agent_tasks", "client_profiles", *ONE], env=environment(**folders.settings(), TERM="xterm"), cwd=folders.outer,
+            [*COMMAND, "replay", "agent_tasks", "client_profiles", *ONE],
+            env=environment(**folders.settings(), TERM="xterm"), cwd=folders.outer,
             stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=30,
         )  # fmt: skip
         shown = os.read(ours, 1 << 16).decode()
