@@ -136,7 +136,9 @@ def test_a_time_stands_for_the_last_position_recorded_by_then(pg: Cluster, servi
     ]
     assert len({answer.text for answer in answers}) == 1
     assert answers[0].status_code == 200
-    position = service.model.as_of(max(p for p in times if times[p] == at)).clients[service.client_id(0)].position
+    resolved = max(p for p in times if times[p] == at)
+    assert {int(answer.headers["fidelog-as-of"]) for answer in answers} == {resolved}
+    position = service.model.as_of(resolved).clients[service.client_id(0)].position
     assert {int(answer.headers["fidelog-position"]) for answer in answers} == {position}
 
 
