@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from api.answer import Header
 from api.backend import Backend
 from api.problems import Problem, invalid
 from eventstore.instants import instant
@@ -60,6 +61,11 @@ async def resolve(backend: Backend, as_of: int | datetime | None) -> int | None:
     except NotYet:
         raise not_yet(as_of) from None
     return as_of
+
+
+def as_of_header(as_of: int | None) -> list[Header]:
+    """The position that a question about the past stood for: asked with it again, the answer is the same."""
+    return [] if as_of is None else [(b"fidelog-as-of", b"%d" % as_of)]
 
 
 def not_yet(as_of: int | datetime) -> Problem:

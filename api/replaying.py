@@ -23,8 +23,9 @@ from api.settings import Settings
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from projections.replay.faults import Cancelled
-from projections.replay.replayable import Found, read_models
+from projections.replay.replayable import Found
 from projections.replay.running import Replay
+from projections.replay.tables import tables
 
 CANCELLED = 130
 
@@ -41,7 +42,7 @@ class Options:
 
 def known_names() -> list[str]:
     """The names that replay knows, sorted."""
-    return sorted(model.name for model in read_models())
+    return sorted(model.name for model in tables())
 
 
 def default_workers() -> int:

@@ -214,32 +214,6 @@ CREATE TABLE fidelog.audit_index (
 
 ALTER TABLE fidelog.audit_index OWNER TO fidelog_owner;
 
-CREATE TABLE fidelog.client_keys (
-    tenant_id text NOT NULL COLLATE pg_catalog."C",
-    subject text NOT NULL COLLATE pg_catalog."C",
-    key_id uuid NOT NULL,
-    epoch integer NOT NULL,
-    wrapped bytea,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT client_keys_epoch_check CHECK ((epoch >= 1))
-);
-
-ALTER TABLE fidelog.client_keys OWNER TO fidelog_owner;
-
-CREATE TABLE fidelog.client_profiles (
-    tenant_id text NOT NULL COLLATE pg_catalog."C",
-    client_id text NOT NULL COLLATE pg_catalog."C",
-    full_name json NOT NULL,
-    risk_profile text NOT NULL COLLATE pg_catalog."C",
-    created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    version bigint NOT NULL,
-    "position" bigint NOT NULL,
-    fold_version smallint NOT NULL
-);
-
-ALTER TABLE fidelog.client_profiles OWNER TO fidelog_owner;
-
 CREATE TABLE fidelog.events (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
     "position" bigint NOT NULL,
@@ -267,6 +241,56 @@ CREATE TABLE fidelog.events (
 );
 
 ALTER TABLE fidelog.events OWNER TO fidelog_owner;
+
+CREATE VIEW fidelog.audit_index_rows WITH (security_invoker='true') AS
+ SELECT e.tenant_id,
+    about.subject,
+    e."position",
+    (about.subject = COALESCE(e.subjects[1], ''::text)) AS leads,
+    e.stream,
+    e.type,
+    e.actor,
+    e.correlation_id,
+        CASE
+            WHEN (e.stream ~~ 'decision-%'::text) THEN substr(e.stream, 10)
+            ELSE NULL::text
+        END AS decision_id,
+    e.recorded_at
+   FROM (fidelog.events e
+     CROSS JOIN LATERAL ( SELECT DISTINCT named.subject
+           FROM unnest(
+                CASE
+                    WHEN (cardinality(e.subjects) = 0) THEN ARRAY[''::text]
+                    ELSE e.subjects
+                END) named(subject)) about);
+
+ALTER VIEW fidelog.audit_index_rows OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.client_keys (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    key_id uuid NOT NULL,
+    epoch integer NOT NULL,
+    wrapped bytea,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT client_keys_epoch_check CHECK ((epoch >= 1))
+);
+
+ALTER TABLE fidelog.client_keys OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.client_profiles (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    client_id text NOT NULL COLLATE pg_catalog."C",
+    full_name json NOT NULL,
+    risk_profile text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    version bigint NOT NULL,
+    "position" bigint NOT NULL,
+    fold_version smallint NOT NULL
+);
+
+ALTER TABLE fidelog.client_profiles OWNER TO fidelog_owner;
 
 CREATE TABLE fidelog.logs (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
@@ -448,6 +472,14 @@ GRANT SELECT ON TABLE fidelog.audit_index TO fidelog_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE fidelog.audit_index TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.audit_index TO fidelog_auditor;
 
+GRANT SELECT,INSERT ON TABLE fidelog.events TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.events TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.events TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.events TO fidelog_auditor;
+
+GRANT SELECT ON TABLE fidelog.audit_index_rows TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.audit_index_rows TO fidelog_auditor;
+
 GRANT SELECT,INSERT ON TABLE fidelog.client_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_keeper;
@@ -456,11 +488,6 @@ GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.client_profiles TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE fidelog.client_profiles TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_auditor;
-
-GRANT SELECT,INSERT ON TABLE fidelog.events TO fidelog_writer;
-GRANT SELECT ON TABLE fidelog.events TO fidelog_reader;
-GRANT SELECT ON TABLE fidelog.events TO fidelog_keeper;
-GRANT SELECT ON TABLE fidelog.events TO fidelog_auditor;
 
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_reader;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.decider import Fold, Recorded, Sealed, same
 
@@ -68,8 +68,9 @@ ClientEvent = ClientOnboarded | ClientProfileUpdated | ClientProfileConfirmed
 # State
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
+    """As its events left it."""
+
     client_id: str
     full_name: Sealed
     risk_profile: str

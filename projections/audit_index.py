@@ -14,9 +14,9 @@ def audit_index(tenant_id: str) -> Tail:
     """The tail that fills it. No event is decoded: a process can index types that only a newer one writes."""
 
     async def handle(connection: Connection, after: int, limit: int) -> int:
-        cursor = await connection.execute(INDEX_EVENTS.sql.encode(), (tenant_id, after, limit))
+        cursor = await connection.execute(INDEX_EVENTS.sql.encode(), (tenant_id, after, after + limit))
         row = await cursor.fetchone()
         assert row is not None, "an aggregate gives a row"
-        return after if row[0] is None else int(row[0])
+        return int(row[0])
 
     return Tail(NAME, tenant_id, handle)

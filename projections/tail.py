@@ -135,7 +135,7 @@ class Tail:
                         if not more:
                             await self._pause()
             except Exception as error:
-                self._stand(error, "without a connection")
+                self._stand(error, "without a connection", trace=not isinstance(error, psycopg.OperationalError))
             await self._pause()
 
     def _tell(self) -> None:
@@ -210,10 +210,12 @@ class Tail:
             await _execute(connection, SAVE_FAULT, self.tenant_id, self.name, fault, self.position)
         return False
 
-    def _stand(self, error: Exception, where: str) -> str:
+    def _stand(self, error: Exception, where: str, *, trace: bool = True) -> str:
+        """Keep the fault, and log it once: in one line where the kind of error and its text say enough."""
         fault = f"{type(error).__name__} {where}"
         if fault != self.fault:
-            log.error("tail %s stands still: %s", self.name, fault, exc_info=error)
+            text = "" if trace else f": {str(error).partition(chr(10))[0]}"
+            log.error("tail %s stands still: %s%s", self.name, fault, text, exc_info=error if trace else None)
         self.fault = fault
         return fault
 

@@ -153,10 +153,8 @@ class Trail:
         return Page(events, None if exhausted else rows[-1][0], reached)
 
     def _bound(self, filters: Filters, limit: int) -> int:
-        """How many candidates to ask for, of each type where types give them: no more than a page when all are wanted."""
-        if len(filters.given) <= 1:
-            return limit + 1
-        return max(1, self.max_examined // (len(filters.types) if filters.driver == "types" else 1))
+        """How many candidates to ask for: no more than a page when all are wanted."""
+        return limit + 1 if len(filters.given) <= 1 else self.max_examined
 
     async def _bounds(self, tenant_id: str, filters: Filters) -> tuple[int, int, int]:
         """How far the source has got, read before the page; then the positions that the times leave, exclusive both.

@@ -8,7 +8,7 @@ from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
 from api.headers import ListHeaders
-from api.instants import AsOfQuery, resolve
+from api.instants import AsOfQuery, as_of_header, resolve
 from api.lean import Operation
 from api.models import EventOut, EventsOut
 from api.problems import Problem
@@ -50,4 +50,6 @@ class AuditRoutes:
         if event is None or (as_of is not None and event.position > as_of):
             raise Problem("event-not-found", "Event not found")
         contents = await self._pages.contents([event])
-        return Answer(200, orjson.dumps(contents[0]), [(b"fidelog-position", b"%d" % event.position)])
+        return Answer(
+            200, orjson.dumps(contents[0]), [(b"fidelog-position", b"%d" % event.position), *as_of_header(as_of)]
+        )

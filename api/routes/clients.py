@@ -13,7 +13,7 @@ from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
 from api.headers import ReadHeaders, WriteHeaders
-from api.instants import AsOfQuery, resolve
+from api.instants import AsOfQuery, as_of_header, resolve
 from api.lean import Operation
 from api.models import ClientIn, ClientOut, ClientWithTasksOut
 from api.problems import Problem
@@ -107,7 +107,7 @@ class ClientRoutes:
             open_tasks = await self._backend.queries.open_tasks(tenant_id, client_id, as_of, OPEN_TASKS)
             tag = entity_tag(found.version, open_tasks)
             position = max(position, *(task.position for task in open_tasks), 0)
-        headers = [(b"etag", tag.encode()), (b"fidelog-position", b"%d" % position)]
+        headers = [(b"etag", tag.encode()), (b"fidelog-position", b"%d" % position), *as_of_header(as_of)]
         if call.not_modified(tag):
             return Answer(304, b"", headers)
         state = client_state(found)

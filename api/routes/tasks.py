@@ -12,7 +12,7 @@ from api.answer import Answer, Header
 from api.backend import Backend
 from api.call import Call
 from api.headers import CommandHeaders, ListHeaders, ReadHeaders, WriteHeaders
-from api.instants import AsOfQuery, resolve
+from api.instants import AsOfQuery, as_of_header, resolve
 from api.lean import Operation
 from api.models import ClaimIn, ClaimOut, Identifier, Limit, TaskIn, TaskOut, TasksOut, TaskStatusOut
 from api.problems import Problem
@@ -138,7 +138,7 @@ class TaskRoutes:
         if found is None:
             raise Problem("task-not-found", "Task not found")
         tag = entity_tag(found.version)
-        headers = [(b"etag", tag.encode()), (b"fidelog-position", b"%d" % found.position)]
+        headers = [(b"etag", tag.encode()), (b"fidelog-position", b"%d" % found.position), *as_of_header(as_of)]
         if call.not_modified(tag):
             return Answer(304, b"", headers)
         return Answer(200, orjson.dumps(found_content(found, self._backend.tenant_id)), headers)

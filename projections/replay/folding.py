@@ -36,6 +36,8 @@ class Folder:
     def __init__(self, tenant_id: str, fold: Fold[Any], codec: Decoder) -> None:
         self.events = 0
         """Folded so far."""
+        self.bytes = 0
+        """Of their data; a state is never larger than the events it is made of."""
         self._tenant_id = tenant_id
         self._evolve = fold.evolve
         self._fold_version = fold.version
@@ -77,3 +79,4 @@ class Folder:
             raise DamagedStream(self._tenant_id, stream, what) from fault
         folded.version = version
         folded.position = position
+        self.bytes += len(data)

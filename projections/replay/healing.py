@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
 
 from psycopg import errors
 
@@ -18,13 +18,12 @@ from projections.read_model import ReadModel
 from projections.replay.comparing import Difference
 from projections.replay.faults import NewerFold, ReplayFailed
 from projections.replay.folding import Folder
-from projections.replay.sessions import Session, int8, text
+from projections.replay.sessions import Row, Session, int8
 
 EVENTS_SINCE = statement("projections", "replay_events_since")
 
-ROWS, BYTES = 500, 4 << 20
-"""At most in one transaction."""
-FEWEST_ROWS = 25
+FIRST_ROWS, FEWEST_ROWS, MOST_ROWS, MOST_BYTES = 100, 10, 500, 4 << 20
+"""Of one transaction."""
 LONG_SECONDS = 0.05
 """A transaction that held the lock longer makes the next ones smaller: no write waits longer than a second."""
 LOCK_SECONDS = 60.0
@@ -32,6 +31,20 @@ LOCK_SECONDS = 60.0
 
 _NOTHING: Future[None] = Future()
 _NOTHING.set_result(None)
+
+
+class Pace:
+    """How many rows one transaction replaces, by how long the lock was held for those before it."""
+
+    def __init__(self) -> None:
+        self.rows = FIRST_ROWS
+
+    def held(self, seconds: float, rows: int) -> None:
+        """A transaction of so many rows held the lock for so long."""
+        if seconds > LONG_SECONDS:
+            self.rows = max(FEWEST_ROWS, min(self.rows, rows) // 2)
+        elif seconds < LONG_SECONDS / 3 and rows >= self.rows:
+            self.rows = min(MOST_ROWS, self.rows * 2)
 
 
 class Healer:
@@ -42,7 +55,14 @@ class Healer:
     """
 
     def __init__(
-        self, session: Session, model: ReadModel, codec: Decoder, tenant_id: str, head: int, pause: Callable[[], None]
+        self,
+        session: Session,
+        pace: Pace,
+        pause: Callable[[], None],
+        model: ReadModel,
+        codec: Decoder,
+        tenant_id: str,
+        head: int,
     ) -> None:
         self.healed = 0
         self._session = session
@@ -50,20 +70,23 @@ class Healer:
         self._codec = codec
         self._tenant_id = tenant_id
         self._head = head
+        self._pace = pace
         self._pause = pause
         self._waiting: list[Difference] = []
         self._bytes = 0
-        self._rows = ROWS
         self._thread = ThreadPoolExecutor(1)
         self._running = _NOTHING
 
     def add(self, difference: Difference, size: int) -> None:
-        """Heal the row soon. Raises NewerFold, ReplayFailed, psycopg.Error, also for rows added before."""
+        """Heal the row soon; `size` is at least the bytes of its state.
+
+        Raises NewerFold, ReplayFailed, psycopg.Error, also for rows added before.
+        """
         if difference.row is not None and difference.row[-1] > self._model.fold_version:
             raise NewerFold(self._model.table, difference.row[-1], self._model.fold_version)
         self._waiting.append(difference)
-        self._bytes += size
-        if len(self._waiting) >= self._rows or self._bytes >= BYTES:
+        self._bytes += size + sum(len(value) for value in difference.row or () if isinstance(value, bytes))
+        if len(self._waiting) >= self._pace.rows or self._bytes >= MOST_BYTES:
             self._send()
 
     def finish(self) -> None:
@@ -82,11 +105,17 @@ class Healer:
         self._running = self._thread.submit(self._heal, batch)
 
     def _heal(self, batch: Sequence[Difference]) -> None:
+        while batch:
+            number = self._pace.rows  # it may have fallen since the batch was gathered
+            self._heal_part(_Part(self._model, self._tenant_id, batch[:number]))
+            batch = batch[number:]
+
+    def _heal_part(self, part: _Part) -> None:
         deadline = time.monotonic() + LOCK_SECONDS
         suspicious = False
         while True:
             try:
-                self._replace(batch, suspicious)
+                self._replace(part, suspicious)
                 return
             except (errors.LockNotAvailable, errors.DeadlockDetected) as busy:
                 if time.monotonic() > deadline:
@@ -103,7 +132,7 @@ class Healer:
                     self._session.call(ROLLBACK)
             self._pause()
 
-    def _replace(self, batch: Sequence[Difference], suspicious: bool) -> None:
+    def _replace(self, part: _Part, suspicious: bool) -> None:
         """One transaction: lock, fold what came since, delete, insert."""
         call, tenant = self._session.call, self._tenant_id.encode()
         call(BEGIN)
@@ -111,44 +140,39 @@ class Healer:
         if len(call(LOCK, (tenant,))) != 1:
             raise ReplayFailed(f"the tenant {self._tenant_id} has no lock row")
         locked = time.monotonic()
-        right, moved = self._right(batch)
-        there = [d.id for d in batch if d.row is not None or suspicious or d.id in moved]
+        since = call(EVENTS_SINCE, (tenant, int8(self._head), part.streams))
+        insert = part.insert if not since else self._moved(part, since)
+        there = part.ids if suspicious or since else part.there
         if there:
             call(self._model.delete, (tenant, arrays.text_array(there), int8(self._model.fold_version)))
-        if right:
-            call(self._model.insert, self._model.parameters(self._tenant_id, right))
+        if insert is not None:
+            call(self._model.insert, insert)
         call(COMMIT)
-        self.healed += len(batch)
-        self._fit(time.monotonic() - locked)
+        self.healed += len(part.ids)
+        self._pace.held(time.monotonic() - locked, len(part.ids))
 
-    def _right(self, batch: Sequence[Difference]) -> tuple[list[tuple[str, Folded]], set[str]]:
-        """The states that the rows must hold, each with its stream, and the ids of streams that moved."""
-        category = self._model.category
-        states = {f"{category}-{d.id}": d.stream_state for d in batch}
-        since = self._session.call(
-            EVENTS_SINCE, (text(self._tenant_id), int8(self._head), arrays.text_array(list(states)))
-        )
+    def _moved(self, part: _Part, since: Sequence[Row]) -> Sequence[bytes | None] | None:
+        """What to insert when streams of the part went on since they were folded."""
         folder = Folder(self._tenant_id, self._model.fold, self._codec)
-        moved = set()
+        # Copies: the transaction may be tried again.
+        states = {stream: replace(state) for stream, state in part.states.items()}
         for row in since:
-            if row[0] not in moved:  # the transaction may be tried again: fold a copy
-                moved.add(row[0])
-                states[row[0]] = _copy(states[row[0]])
             folder.apply(states[row[0]], row)
-        right = [(stream, state) for stream, state in states.items() if state.version]
-        return right, {stream[len(category) + 1 :] for stream in moved}
-
-    def _fit(self, held: float) -> None:
-        if held > LONG_SECONDS:
-            self._rows = max(FEWEST_ROWS, self._rows // 2)
-        elif held < LONG_SECONDS / 3:
-            self._rows = min(ROWS, self._rows * 2)
+        return _insert(self._model, self._tenant_id, states)
 
 
-def _copy(folded: Folded) -> Folded:
-    return Folded(folded.state, folded.version, folded.position, folded.stored, folded.fold_version)
+class _Part:
+    """Rows to be replaced in one transaction, and all that can be made ready before the lock is taken."""
+
+    def __init__(self, model: ReadModel, tenant_id: str, differences: Sequence[Difference]) -> None:
+        self.ids = [difference.id for difference in differences]
+        self.there = [difference.id for difference in differences if difference.row is not None]
+        self.states = {f"{model.category}-{d.id}": d.stream_state for d in differences}
+        self.streams = arrays.text_array(list(self.states))
+        self.insert = _insert(model, tenant_id, self.states)
 
 
-def size_of(values: Sequence[Any]) -> int:
-    """Bytes of a row's JSON, which is what can be large in it."""
-    return sum(len(value) for value in values if isinstance(value, bytes))
+def _insert(model: ReadModel, tenant_id: str, states: Mapping[str, Folded]) -> Sequence[bytes | None] | None:
+    """The parameters of inserting the rows of all streams that have events; None when none has."""
+    right = [(stream, state) for stream, state in states.items() if state.version]
+    return model.parameters(tenant_id, right) if right else None

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
 from eventstore.statements import statement
-from projections.agent_tasks import agent_tasks
-from projections.client_profiles import client_profiles
 from projections.codec import Codec
 from projections.read_model import ReadModel
 from projections.replay.chunks import EVENTS_IN_RANGE, StreamRange, stream_ranges
 from projections.replay.comparing import Comparison, Difference, Unequal, describe
 from projections.replay.faults import NewerFold
 from projections.replay.folding import Folder
-from projections.replay.healing import Healer, size_of
+from projections.replay.healing import Healer, Pace
 from projections.replay.sessions import Row, Session, snapshot, text
 
 EVENTS = statement("projections", "replay_events")
@@ -57,6 +55,10 @@ class Work(Protocol):
     def healing(self) -> Session | None:
         """The connection to change rows with; None when this is a check."""
 
+    @property
+    def pace(self) -> Pace:
+        """How many rows to change at a time; kept from range to range."""
+
     def step(self, events: int) -> None:
         """So many events more were read. Raises Cancelled when somebody asked to stop."""
 
@@ -71,6 +73,8 @@ class Replayable(Protocol):
     """A table that can be made from the log. Its work is cut into ranges, in order of the ids in them."""
 
     name: str
+    source: str
+    """Tables with the same source share one pass over the log: each event is for one of them."""
 
     def refuse(self, session: Session, tenant_id: str) -> None:
         """Raises ReplayFailed when the table may not be changed by this code."""
@@ -84,6 +88,8 @@ class Replayable(Protocol):
 
 class FoldedStreams:
     """A read model with one row a stream of its category, in ranges of about so many events."""
+
+    source = "streams"
 
     def __init__(self, model: ReadModel, events: int = EVENTS_IN_RANGE) -> None:
         self.name = model.table
@@ -111,8 +117,8 @@ class FoldedStreams:
             if work.healing is None:
                 differing = self._report(work, tenant_id, differences)
             else:
-                healer = Healer(work.healing, model, self._codec, tenant_id, head, work.pause)
-                differing = self._heal(healer, differences)
+                healer = Healer(work.healing, work.pace, work.pause, model, self._codec, tenant_id, head)
+                differing = _heal(healer, differences, folder)
         return Tally(folder.events, comparison.rows, differing)
 
     def _report(self, work: Work, tenant_id: str, differences: Iterable[Difference]) -> int:
@@ -123,15 +129,17 @@ class FoldedStreams:
                 work.found(Found(self.name, tenant_id, difference.id, column, live, fold))
         return number
 
-    def _heal(self, healer: Healer, differences: Iterable[Difference]) -> int:
-        try:
-            for difference in differences:
-                folded = difference.folded
-                healer.add(difference, 0 if folded is None else size_of(self._model.stored(folded)))
-            healer.finish()
-        finally:
-            healer.close()
-        return healer.healed
+
+def _heal(healer: Healer, differences: Iterable[Difference], folder: Folder) -> int:
+    before = 0
+    try:
+        for difference in differences:
+            healer.add(difference, folder.bytes - before)
+            before = folder.bytes
+        healer.finish()
+    finally:
+        healer.close()
+    return healer.healed
 
 
 def _stepping(batches: Iterable[list[Row]], step: Callable[[int], None]) -> Iterator[list[Row]]:
@@ -140,9 +148,4 @@ def _stepping(batches: Iterable[list[Row]], step: Callable[[int], None]) -> Iter
         yield rows
 
 
-def read_models() -> Sequence[Replayable]:
-    """Everything that `fidelog replay` can make from the log, by name."""
-    return [FoldedStreams(agent_tasks()), FoldedStreams(client_profiles())]
-
-
-__all__ = ["FoldedStreams", "Found", "Replayable", "Tally", "Unequal", "Work", "read_models"]
+__all__ = ["FoldedStreams", "Found", "Replayable", "Tally", "Unequal", "Work"]

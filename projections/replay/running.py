@@ -13,8 +13,9 @@ from eventstore.database import Database
 from eventstore.describing import TENANTS
 from projections.replay.chunks import missing_positions
 from projections.replay.faults import Cancelled, DamagedLog
-from projections.replay.replayable import Found, Replayable, Tally, read_models
+from projections.replay.replayable import Found, Replayable, Tally
 from projections.replay.sessions import Session
+from projections.replay.tables import tables
 from projections.replay.workers import Job, Worker, speaking, workers
 
 POLL_SECONDS = 0.1
@@ -44,14 +45,14 @@ class Replay:
     names: Sequence[str]
     heal: bool
     workers: int
-    models: Callable[[], Sequence[Replayable]] = read_models
+    models: Callable[[], Sequence[Replayable]] = tables
     """A function of a module, so that a worker process finds it too."""
 
     def run(self, observer: Observer) -> dict[str, Tally]:
         """Do it; what was done, by name. Raises Cancelled, ReplayFailed, psycopg.Error, LookupError."""
         keeper_url = self.database.url("keeper")
         models = sorted((m for m in self.models() if m.name in self.names), key=lambda m: m.name)
-        tenants = self._tenants(observer)
+        tenants = self._tenants(observer, passes=len({model.source for model in models}))
         session = Session(keeper_url)
         try:
             for tenant_id in tenants:
@@ -64,11 +65,11 @@ class Replay:
         finally:
             session.close()
 
-    def _tenants(self, observer: Observer) -> list[str]:
+    def _tenants(self, observer: Observer, passes: int) -> list[str]:
         """Every tenant, which the auditor sees."""
         with psycopg.connect(self.database.url("auditor"), autocommit=True) as connection:
             found = connection.execute(TENANTS.sql.encode()).fetchall()
-        observer.expect(sum(head for _, head, _ in found))
+        observer.expect(passes * sum(head for _, head, _ in found))
         return [tenant_id for tenant_id, _, _ in found]
 
 

@@ -28,10 +28,14 @@ _SETTINGS = (
     # As the writer has them: plans that stay right on tables that were never analysed. Streams come in index order.
     "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
     "SET enable_sort = off; SET enable_incremental_sort = off; SET max_parallel_workers_per_gather = 0; SET jit = off;"
-    # A transaction that holds the tenant's lock never waits for us; one that only reads may wait for a reader of our
-    # output.
-    "SET idle_in_transaction_session_timeout = '10min'; SET lock_timeout = '500ms'"
+    "SET lock_timeout = '500ms';"
 )
+_IDLE = {
+    # A stopped process must not hold a tenant: its session ends, and the lock with it.
+    True: "SET idle_in_transaction_session_timeout = '3s'",
+    # Who only reads may have to wait until what it found was printed.
+    False: "SET idle_in_transaction_session_timeout = '10min'",
+}
 
 
 class _AnyInstant(Loader):
@@ -48,11 +52,14 @@ class _AnyInstant(Loader):
 
 
 class Session:
-    """One connection, for one thread. json comes as the bytes of its text. Raises psycopg.Error."""
+    """One connection, for one thread. json comes as the bytes of its text. Raises psycopg.Error.
 
-    def __init__(self, keeper_url: str) -> None:
+    `locks` is for the one whose transactions take the tenant's lock.
+    """
+
+    def __init__(self, keeper_url: str, *, locks: bool = False) -> None:
         self._connection = psycopg.connect(keeper_url, autocommit=True)
-        self._connection.execute(_SETTINGS.encode())
+        self._connection.execute((_SETTINGS + _IDLE[locks]).encode())
         self._connection.adapters.register_loader("json", ByteaBinaryLoader)
         self._pgconn = self._connection.pgconn
         self._transformer = Transformer(self._connection)

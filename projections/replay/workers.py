@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,14 @@ from typing import Any
 import psycopg
 
 from projections.replay.faults import Cancelled, ReplayFailed
+from projections.replay.healing import Pace
 from projections.replay.replayable import Found, Replayable, Tally
 from projections.replay.sessions import Session
 
 FOUND_AT_ONCE = 20
 STOP_SECONDS = 5.0
+SWITCH_SECONDS = 0.0005
+"""How long the thread that holds the tenant's lock may wait for the one that folds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class PipedWork:
 
     def __init__(self, pipe: Connection[Any, Any], keeper_url: str, heal: bool) -> None:
         self.reading = Session(keeper_url)
-        self.healing = Session(keeper_url) if heal else None
+        self.healing = Session(keeper_url, locks=True) if heal else None
+        self.pace = Pace()
         self._pipe = pipe
         self._found: list[Found] = []
         self._stopped = threading.Event()
@@ -83,6 +88,7 @@ class PipedWork:
 
 
 def _work(pipe: Connection[Any, Any], keeper_url: str, models: Callable[[], Sequence[Replayable]], heal: bool) -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         work = PipedWork(pipe, keeper_url, heal)
         by_name = {model.name: model for model in models()}

@@ -270,7 +270,7 @@ def test_a_repeat_is_answered_as_the_first_time_also_after_the_task_went_on(call
     assert_repeat(caller, first, path.replace(task_id, task_id.upper()), sent, idempotency_key=f'"{used}"')
     others = [(path, {**sent, "error" if action == "failure" else "reason": "another"})]
     others += [(f"/tasks/{task_id}/{other}", body(other, token)) for other in STATUS if other != action]
-    others += [(f"/tasks/{caller.task()}/{action}", sent)]
+    others += [(f"/tasks/{caller.task(client_id=read(caller, task_id)['client_id'])}/{action}", sent)]
     for other_path, other in others:
         caller.refused("idempotency-key-reused", "POST", other_path, json=other, headers={"idempotency-key": used})
 

@@ -4,71 +4,18 @@ where every process can read it, and loses nothing."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
 from eventstore.database import Database
-from eventstore.records import RecordedEvent
 from projections import tail
 from projections.codec import Codec, UnknownEvent
-from projections.tail import Connection, EventHandler, Tail
+from projections.tail import Connection, Tail
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import TENANT, envelope, rows, vault_of, writing
-
-CHECKPOINT = "SELECT position, fault FROM fidelog.tail_checkpoints WHERE name = 't'"
-
-
-async def write(pg: Cluster, database: Database, number: int) -> None:
-    """Append events."""
-    vault = await vault_of(pg, database)
-    async with writing(database, vault) as writer:
-        await asyncio.gather(*(writer.submit(envelope(vault)) for _ in range(number)))
-
-
-@asynccontextmanager
-async def session(database: Database) -> AsyncIterator[Connection]:
-    """A keeper's session in which the tail has its checkpoint."""
-    async with await tail.connect(database.url("keeper"), TENANT) as connection:
-        await connection.execute(tail.OPEN.sql.encode(), (TENANT, "t"))
-        yield connection
-
-
-def collecting(seen: list[int], broken: Callable[[int], bool] = lambda position: False) -> EventHandler:
-    """A handler that remembers positions, and fails at broken ones."""
-
-    async def handler(connection: Connection, events: Sequence[RecordedEvent]) -> None:
-        positions = [event.position for event in events]
-        if any(map(broken, positions)):
-            raise ValueError("not this one")
-        seen.extend(positions)
-
-    return handler
-
-
-def following(handler: EventHandler, **bounds: Any) -> Tail:
-    """A tail named t."""
-    return Tail("t", TENANT, tail.decoding(TENANT, Codec(), handler), **bounds)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Until it holds; 20 seconds at most."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def running(follower: Tail, database: Database) -> AsyncIterator[None]:
-    """The tail follows meanwhile."""
-    task = asyncio.create_task(follower.run(database.url("keeper")))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+from tests.projections.tails import CHECKPOINT, collecting, following, running, session, until, write
 
 
 def test_two_processes_with_one_tail_handle_every_event_once_and_in_order(pg: Cluster, database: Database) -> None:
@@ -209,11 +156,11 @@ def test_a_running_tail_survives_its_connection(pg: Cluster, database: Database)
         async with running(follower, database):
             await write(pg, database, 3)
             follower.wake()
-            await until(lambda: len(seen) == 3)
+            await until(lambda: follower.position == 3)
             rows(
                 database,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'fidelog_keeper'"
-                " OR query LIKE '%tail_checkpoints%' AND pid <> pg_backend_pid()",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND query LIKE '%tail_checkpoints%' AND pid <> pg_backend_pid()",
             )
             await write(pg, database, 3)
             await until(lambda: follower.position == 6)

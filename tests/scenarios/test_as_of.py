@@ -23,7 +23,7 @@ from tests.running import running_api
 from tests.scenarios.model import rfc3339
 from tests.scenarios.service import Service
 
-COMMANDS = 150
+COMMANDS = 110
 CLIENTS, TASKS = 2, 12
 MICROSECOND = timedelta(microseconds=1)
 
@@ -87,7 +87,7 @@ def test_the_history_has_everything_in_it(pg: Cluster, service: Service) -> None
     }  # fmt: skip
     assert len(service.model.clients) == CLIENTS
     assert len(service.model.tasks) >= TASKS
-    assert len(service.model.types) > 100
+    assert len(service.model.types) > 90
     assert max(len(service.model.as_of(p).open_tasks(service.client_id(0))) for p in service.times) >= 3
 
 
@@ -136,7 +136,9 @@ def test_a_time_stands_for_the_last_position_recorded_by_then(pg: Cluster, servi
     ]
     assert len({answer.text for answer in answers}) == 1
     assert answers[0].status_code == 200
-    position = service.model.as_of(max(p for p in times if times[p] == at)).clients[service.client_id(0)].position
+    resolved = max(p for p in times if times[p] == at)
+    assert {int(answer.headers["fidelog-as-of"]) for answer in answers} == {resolved}
+    position = service.model.as_of(resolved).clients[service.client_id(0)].position
     assert {int(answer.headers["fidelog-position"]) for answer in answers} == {position}
 
 
@@ -154,7 +156,7 @@ def test_a_past_read_has_the_entity_tag_of_its_version(pg: Cluster, service: Ser
 INVALID = [
     "", "x", "-1", "+1", "1.0", "1e3", " 1", "٣", "9" * 19, "1" * 40, "now", "2026-01-01", "2026-01-01T00:00:00",
     "2026-01-01 00:00:00Z", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00Z",
-    "2026-01-01T00:00:00+0200", "2026-01-01T00:00:00+25:00", "2026-01-01T00:00:00.Z", "0000-01-01T00:00:00Z",
+    "2026-01-01T00:00:00+0200", "2026-01-01T00:00:00+25:00", "2026-01-01T00:00:00+00:60", "2026-01-01T00:00:00.Z", "0000-01-01T00:00:00Z",
     "0001-01-01T00:00:00+02:00", "2026-01-01T00:00:00Z\n", "2026-01-01T00:00:00Z2026-01-01T00:00:00Z", "٢٠٢٦-01-01T00:00:00Z",
 ]  # fmt: skip
 
@@ -244,7 +246,7 @@ def test_while_others_write_every_answer_about_a_time_stays(pg: Cluster, service
 
     with ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ask) for _ in range(2)]
-        for number in range(60):
+        for number in range(40):
             service.upsert(1, CLEAR_NAMES[1], ("moderate", "growth", "aggressive")[number % 3])
         done.set()
         for each in asking:

@@ -9,14 +9,24 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
+from eventstore.database import Database
+from projections.replay.tables import tables
 from tests.clocks import PassingClock
 from tests.clusters import CLEAR_NAMES, Cluster
+from tests.projections.replay.harness import damage, heal
 from tests.running import RunningApi, running_api
 from tests.scenarios.service import Service, matches
 
-TASKS, CLIENTS, AGENTS = st.integers(0, 4), st.integers(0, 2), st.integers(0, 1)
+TASKS, CLIENTS, AGENTS = st.integers(0, 3), st.integers(0, 1), st.integers(0, 1)
 RISKS = st.sampled_from(["conservative", "moderate", "aggressive"])
 VALUES = st.dictionaries(st.sampled_from(["a", "ü", "~/"]), st.none() | st.booleans() | st.integers(-9, 9), max_size=2)
 TOKENS = st.sampled_from(["newest", "newest", "newest", "stale", "none"])
@@ -25,8 +35,10 @@ TURN = 100.0
 """Time passes in steps that end in the middle between two leases' ends: seconds of real time make no difference."""
 
 
-def bring_read_models_level(api: RunningApi) -> None:
-    """Where replay is to be run, in the middle of everything: it must change nothing that anybody sees."""
+DAMAGE = {
+    "client_profiles": "SET risk_profile = 'growth', version = 77",
+    "agent_tasks": "SET status = 'completed', attempt = attempt + 1, lease_expires_at = NULL",
+}
 
 
 class Machine(RuleBasedStateMachine):
@@ -34,10 +46,19 @@ class Machine(RuleBasedStateMachine):
 
     api: RunningApi
     clock: PassingClock
+    database: Database
 
     def __init__(self) -> None:
         super().__init__()
         self.service = Service(self.api, self.clock)
+
+    @initialize(priorities=st.tuples(*[st.integers(1, 3)] * 3))
+    def begin(self, priorities: tuple[int, ...]) -> None:
+        """Something to work on, so that time is not spent on what does not exist."""
+        self.service.upsert(0, CLEAR_NAMES[0], "moderate")
+        for task, priority in enumerate(priorities):
+            self.service.create(task, 0, task % 2, {}, priority)
+            self.service.claim(task % 2, 1, 50)
 
     # commands
 
@@ -57,6 +78,12 @@ class Machine(RuleBasedStateMachine):
     def end(self, action: str, task: int, token: str, value: Any) -> None:
         self.service.end(action, task, token, value)
 
+    @rule(action=st.sampled_from(["result", "failure", "release"]), task=TASKS, value=VALUES)
+    def end_late(self, action: str, task: int, value: Any) -> None:
+        """P11: whoever comes back after a while may find the lease over."""
+        self.service.pass_seconds(TURN)
+        self.service.end(action, task, "newest", value)
+
     @rule()
     def time_passes(self) -> None:
         self.service.pass_seconds(TURN)
@@ -65,9 +92,13 @@ class Machine(RuleBasedStateMachine):
     def sweep(self, tasks: set[int]) -> None:
         self.service.expire(*sorted(tasks))
 
-    @rule()
-    def replay(self) -> None:
-        bring_read_models_level(self.api)
+    @rule(damaged=st.none() | st.sampled_from(sorted(DAMAGE)))
+    def replay(self, damaged: str | None) -> None:
+        """P7: nothing differs from the log; what somebody changed behind its back is as it was before."""
+        if damaged is not None:
+            damage(self.database, damaged, DAMAGE[damaged])
+        models = [model for model in tables() if model.name in DAMAGE]
+        assert (heal(self.database, models=models).differing > 0) is (damaged is not None)
 
     # retries
 
@@ -133,21 +164,20 @@ class Machine(RuleBasedStateMachine):
         self.service.catch_up()
 
 
-@pytest.fixture(scope="module")
-def shared(pg: Cluster) -> Iterator[tuple[RunningApi, PassingClock]]:
-    """One API for all runs, and its clock."""
-    clock = PassingClock()
-    with pg.copy() as name, running_api(pg.settings(name), engine=clock.engine()) as api:
-        yield api, clock
+@pytest.fixture
+def machine(pg: Cluster, database_name: str, database: Database) -> Iterator[type[Machine]]:
+    """The machine with one API for all runs, and its clock."""
+    Machine.clock, Machine.database = PassingClock(), database
+    with running_api(pg.settings(database_name), engine=Machine.clock.engine()) as Machine.api:
+        yield Machine
 
 
-def test_the_service_does_what_the_model_says(pg: Cluster, shared: tuple[RunningApi, PassingClock]) -> None:
-    """Any order of commands, retries, reads, and time that passes."""
-    Machine.api, Machine.clock = shared
+def test_the_service_does_what_the_model_says(pg: Cluster, machine: type[Machine]) -> None:
+    """Any order of commands, retries, reads, replay, and time that passes."""
     run_state_machine_as_test(
-        Machine,
+        machine,
         settings=settings(
-            max_examples=40,
+            max_examples=16,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

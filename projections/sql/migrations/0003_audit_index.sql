@@ -29,3 +29,15 @@ CREATE POLICY all_tenants ON fidelog.audit_index FOR SELECT TO fidelog_auditor U
 
 GRANT SELECT ON fidelog.audit_index TO fidelog_writer, fidelog_reader, fidelog_keeper, fidelog_auditor;
 GRANT INSERT, DELETE ON fidelog.audit_index TO fidelog_keeper;
+
+-- What the index should hold: filled from, and checked against, this one view.
+CREATE VIEW fidelog.audit_index_rows WITH (security_invoker = true) AS
+SELECT e.tenant_id, about.subject, e.position, about.subject = coalesce(e.subjects[1], '') AS leads, e.stream, e.type,
+       e.actor, e.correlation_id, CASE WHEN e.stream LIKE 'decision-%' THEN substr(e.stream, 10) END AS decision_id,
+       e.recorded_at
+FROM fidelog.events AS e
+CROSS JOIN LATERAL (
+    SELECT DISTINCT named.subject
+    FROM unnest(CASE WHEN cardinality(e.subjects) = 0 THEN ARRAY[''] ELSE e.subjects END) AS named (subject)
+) AS about;
+GRANT SELECT ON fidelog.audit_index_rows TO fidelog_keeper, fidelog_auditor;

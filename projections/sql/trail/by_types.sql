@@ -1,3 +1,4 @@
+-- Several types drive only when nothing else is asked, so {bound} is a page of each; the page merges them.
 SELECT found.position AS place, found.position
 FROM unnest({types}::text[]) AS named (type)
 CROSS JOIN LATERAL (
@@ -5,4 +6,3 @@ CROSS JOIN LATERAL (
     WHERE tenant_id = $1 AND type = named.type AND leads AND position > {after} AND position < {below}
     ORDER BY position {order} LIMIT {bound}
 ) AS found
-ORDER BY found.position {order} LIMIT {bound}

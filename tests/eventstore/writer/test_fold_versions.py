@@ -36,13 +36,13 @@ def _whole_history(state: client.Client | None, recorded: Any) -> client.Client:
     """Keeps every risk profile there was: a row of the old fold lacks what this one needs."""
     folded = client.evolve(state, recorded)
     past = "" if state is None else f"{state.risk_profile}>"
-    return replace(folded, risk_profile=past + folded.risk_profile)
+    return folded._replace(risk_profile=past + folded.risk_profile)
 
 
 def _other_holder(state: task_events.Task | None, recorded: Any) -> task_events.Task:
     """Says otherwise who holds a task."""
     folded = task_events.evolve(state, recorded)
-    return folded if folded.claimed_by is None else replace(folded, claimed_by="version 2")
+    return folded if folded.claimed_by is None else folded._replace(claimed_by="version 2")
 
 
 NEW_FOLDS = (

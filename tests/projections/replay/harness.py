@@ -15,8 +15,10 @@ from domain.task_events import TaskClaimed, TaskCompleted, TaskCreated
 from eventstore.database import Database
 from eventstore.ids import RandomIds
 from projections.codec import Codec
-from projections.replay.replayable import Found, Replayable, Tally, read_models
+from projections.replay.healing import Pace
+from projections.replay.replayable import Found, Replayable, Tally
 from projections.replay.sessions import Session
+from projections.replay.tables import tables
 
 TENANT = "default"
 TASK = "0000000{}-0000-4000-8000-000000000000"
@@ -111,7 +113,8 @@ class Direct:
 
     def __init__(self, database: Database, heal: bool, between: Callable[[], None] = lambda: None) -> None:
         self.reading = Session(database.url("keeper"))
-        self.healing = Session(database.url("keeper")) if heal else None
+        self.healing = Session(database.url("keeper"), locks=True) if heal else None
+        self.pace = Pace()
         self.differences: list[Found] = []
         self._between = between
 
@@ -142,7 +145,7 @@ def run(
     """Replay or check everything here; what was done, and what a check found."""
     work, total = Direct(database, heal, between), Tally()
     try:
-        for model in models or read_models():
+        for model in models or tables():
             for tenant_id in tenants:
                 if heal:
                     model.refuse(work.reading, tenant_id)

@@ -15,7 +15,7 @@ from domain.decider import Fold
 from eventstore.database import Database
 from projections.client_profiles import client_profiles
 from projections.replay.faults import Cancelled, NewerFold
-from projections.replay.healing import Healer
+from projections.replay.healing import Healer, _Part
 from projections.replay.replayable import FoldedStreams
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import envelope, rows, vault_of, writing
@@ -199,25 +199,27 @@ def test_the_lock_is_waited_for_and_waiting_can_be_cancelled(database: Database,
 
 
 def test_rows_are_replaced_a_few_at_a_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No transaction holds the lock for more than so many rows, and fewer when it was held for long."""
+    """No transaction holds the lock for more than so many rows, and fewer once it was held for long."""
     sizes: list[int] = []
     replace = Healer._replace
 
-    def noted(self: Healer, batch: list[object], suspicious: bool) -> None:
-        sizes.append(len(batch))
-        replace(self, batch, suspicious)  # type: ignore[arg-type]
+    def noted(self: Healer, part: _Part, suspicious: bool) -> None:
+        sizes.append(len(part.ids))
+        replace(self, part, suspicious)
 
     monkeypatch.setattr(Healer, "_replace", noted)
-    monkeypatch.setattr("projections.replay.healing.ROWS", 40)
+    monkeypatch.setattr("projections.replay.healing.FIRST_ROWS", 40)
+    monkeypatch.setattr("projections.replay.healing.MOST_ROWS", 60)
     append(database, [onboarded(f"c{n}") for n in range(200)])
-    heal(database)
-    assert sizes == [40] * 5
-    sizes.clear()
-    monkeypatch.setattr("projections.replay.healing.LONG_SECONDS", 0.0)
-    monkeypatch.setattr("projections.replay.healing.FEWEST_ROWS", 10)
-    damage(database, "client_profiles", "SET position = 999")
+    monkeypatch.setattr("projections.replay.healing.LONG_SECONDS", 1000.0)
     heal(database)
     assert sizes[0] == 40
-    assert max(sizes[2:]) <= 20  # by the third the first is done
-    assert max(sizes[4:]) <= 10
+    assert max(sizes) == 60
+    assert sum(sizes) == 200
+    sizes.clear()
+    monkeypatch.setattr("projections.replay.healing.LONG_SECONDS", 0.0)
+    damage(database, "client_profiles", "SET position = 999")
+    heal(database, models=[FoldedStreams(client_profiles(), 100)])
+    assert sizes[:3] == [40, 20, 10]
+    assert max(sizes[3:]) == 10, "also in the ranges that follow"
     assert sum(sizes) == 200
