@@ -20,11 +20,12 @@ from projections.replay.faults import NewerFold, ReplayFailed
 from projections.replay.folding import Folder
 from projections.replay.sessions import Row, Session, int8
 
+TURN = statement("projections", "replay_turn")
 EVENTS_SINCE = statement("projections", "replay_events_since")
 
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS, MOST_BYTES = 100, 10, 500, 4 << 20
 """Of one transaction."""
-LONG_SECONDS = 0.05
+LONG_SECONDS = 0.03
 """A transaction that held the lock longer makes the next ones smaller: no write waits longer than a second."""
 LOCK_SECONDS = 60.0
 """How long to try for the lock; each try ends after the session's lock_timeout, and a writer comes first."""
@@ -137,6 +138,7 @@ class Healer:
         call, tenant = self._session.call, self._tenant_id.encode()
         call(BEGIN)
         call(SET_TENANT, (tenant,))
+        call(TURN, (tenant,))
         if len(call(LOCK, (tenant,))) != 1:
             raise ReplayFailed(f"the tenant {self._tenant_id} has no lock row")
         locked = time.monotonic()

@@ -6,6 +6,7 @@ A worker is told to stop by anything on its pipe, the end of the other process i
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -26,6 +27,8 @@ from projections.replay.sessions import Session
 
 FOUND_AT_ONCE = 20
 STOP_SECONDS = 5.0
+NICENESS = 10
+"""Whoever serves on this machine comes first."""
 SWITCH_SECONDS = 0.0005
 """How long the thread that holds the tenant's lock may wait for the one that folds."""
 
@@ -89,6 +92,7 @@ class PipedWork:
 
 def _work(pipe: Connection[Any, Any], keeper_url: str, models: Callable[[], Sequence[Replayable]], heal: bool) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
+    os.nice(NICENESS)
     try:
         work = PipedWork(pipe, keeper_url, heal)
         by_name = {model.name: model for model in models()}

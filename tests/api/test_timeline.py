@@ -47,7 +47,7 @@ def test_a_clients_story_is_told_in_titles(caller: Caller) -> None:
         "Client onboarded with risk profile moderately conservative",
         f"Task created for {agent_name}, priority 2",
         f"Task claimed by agent:{agent_name}@2, attempt 1, for 90 seconds",
-        "Completion by user:eve rejected: attempt 1 is the newest",
+        "Result by user:eve rejected: attempt 1 is the newest",
         f"Task completed by agent:{agent_name}, attempt 1",
         "Client profile updated, risk profile growth",
         "Client profile confirmed, risk profile growth",
