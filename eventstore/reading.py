@@ -17,10 +17,7 @@ from eventstore.rows import Decoder, recorded_event
 from eventstore.statements import Statement, statement
 
 SET_TENANT = Statement("set_tenant_of_session", "SELECT set_config('fidelog.tenant_id', $1, false)")
-READ_STREAM = statement("eventstore", "read_stream")
 READ_FORWARD = statement("eventstore", "read_forward")
-READ_BACKWARD = statement("eventstore", "read_backward")
-READ_STREAM_BACKWARD = statement("eventstore", "read_stream_backward")
 READ_COMMAND = statement("eventstore", "read_command")
 READ_STREAMS_UNTIL = statement("eventstore", "read_streams_until")
 SHARE_LOCK = statement("eventstore", "share_lock")
@@ -131,23 +128,9 @@ class Log:
         """All events of the streams at positions up to `position`, stream by stream."""
         return await self._events(tenant_id, READ_STREAMS_UNTIL, (tenant_id, list(streams), position))
 
-    async def stream(self, tenant_id: str, stream: str, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
-        """Events of one stream with versions above `after`, in order."""
-        return await self._events(tenant_id, READ_STREAM, (tenant_id, stream, after, limit))
-
-    async def stream_backward(
-        self, tenant_id: str, stream: str, *, below: int, limit: int = 500
-    ) -> list[RecordedEvent]:
-        """Events of one stream with versions below `below`, newest first."""
-        return await self._events(tenant_id, READ_STREAM_BACKWARD, (tenant_id, stream, below, limit))
-
     async def forward(self, tenant_id: str, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
         """Events at positions above `after`, in order."""
         return await self._events(tenant_id, READ_FORWARD, (tenant_id, after, limit))
-
-    async def backward(self, tenant_id: str, *, below: int = MAX_POSITION, limit: int = 500) -> list[RecordedEvent]:
-        """Events at positions below `below`, newest first."""
-        return await self._events(tenant_id, READ_BACKWARD, (tenant_id, below, limit))
 
     async def command(self, tenant_id: str, stream: str, version: int) -> list[RecordedEvent]:
         """All events of the command that appended the event at (stream, version)."""

@@ -66,7 +66,8 @@ class Loading:
         storages = [storage for storage in self._engine.storages if storage.category in wanted]
         answers = await pipeline.trip(self._calls(storages, wanted))
         loaded = self._read(answers, storages)
-        await self._complete(pipeline, loaded)
+        if self._kept:
+            await self._complete(pipeline, loaded)
         await self._fold_older(pipeline, loaded)
         return loaded
 

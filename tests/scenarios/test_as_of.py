@@ -20,8 +20,8 @@ from tests.api.conftest import places, problem
 from tests.clocks import PassingClock
 from tests.clusters import CLEAR_NAMES, Cluster
 from tests.running import running_api
+from tests.scenarios.beside_the_model import Service
 from tests.scenarios.model import rfc3339
-from tests.scenarios.service import Service
 
 COMMANDS = 110
 CLIENTS, TASKS = 2, 12

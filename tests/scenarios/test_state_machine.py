@@ -24,7 +24,7 @@ from tests.clocks import PassingClock
 from tests.clusters import CLEAR_NAMES, Cluster
 from tests.projections.replay.harness import damage, heal
 from tests.running import RunningApi, running_api
-from tests.scenarios.service import Service, matches
+from tests.scenarios.beside_the_model import Service, matches
 
 TASKS, CLIENTS, AGENTS = st.integers(0, 3), st.integers(0, 1), st.integers(0, 1)
 RISKS = st.sampled_from(["conservative", "moderate", "aggressive"])

@@ -1,6 +1,0 @@
-SELECT tenant_id, position, stream, version, event_id::text, type, schema_version::int, data::text, subjects, actor,
-       on_behalf_of, command_id::text, correlation_id, causation_id::text, idempotency_key, request_hash, effective_at,
-       recorded_at
-FROM fidelog.events
-WHERE tenant_id = $1 AND stream = $2 AND version > $3::bigint
-ORDER BY version LIMIT $4::bigint
