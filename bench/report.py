@@ -49,6 +49,21 @@ class Row:
     """Why it was not measured."""
 
 
+@dataclass(frozen=True)
+class Fact:
+    """One figure that is no ratio of two readings of a series: bytes, milliseconds, a share. `value` in `unit`."""
+
+    work: str
+    figure: str
+    value: float | None
+    """None: not measured, and `not_run` says why."""
+    unit: str
+    goal: Goal | None = None
+    against: str = ""
+    """What it is compared with or a ratio to, with that figure."""
+    not_run: str = ""
+
+
 @dataclass
 class Report:
     """Everything one run found."""
@@ -56,6 +71,7 @@ class Report:
     machine: Mapping[str, str]
     commands: Sequence[str]
     rows: list[tuple[Row, Series | None]] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
     series: list[tuple[str, Series]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -69,6 +85,8 @@ class Report:
         """The report as text on standard output."""
         console = Console() if Console().is_terminal else Console(width=WIDTH)
         console.print(_comparisons(self.rows))
+        if self.facts:
+            console.print(_facts(self.facts))
         for title, series in self.series:
             console.print(_contenders(title, series))
         for note in (RATIO_IS, *self.notes, *(f"{name}: {value}" for name, value in self.machine.items())):
@@ -85,6 +103,7 @@ class Report:
             "commands": self.commands,
             "notes": [RATIO_IS, *self.notes],
             "rows": [_as_json(row, series) for row, series in self.rows],
+            "facts": [{**asdict(fact), "goal": str(fact.goal) if fact.goal else None} for fact in self.facts],
             "rounds": {title: _readings(series) for title, series in self.series},
         }
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -101,6 +120,18 @@ def _comparisons(rows: Sequence[tuple[Row, Series | None]]) -> Table:
         values = [_text(row.figure, series.median(name, row.figure)) for name in (row.ours, row.peer)]
         verdict = row.goal.verdict(ratio) if row.goal else "for information"
         table.add_row(row.work, row.figure, values[0], row.peer, values[1], f"{ratio:.2f}{TIMES}", goal, verdict)
+    return table
+
+
+def _facts(facts: Sequence[Fact]) -> Table:
+    table = Table("work", "figure", "value", "against", "goal", "", box=box.SIMPLE_HEAD, title="Figures")
+    for fact in facts:
+        goal = f"{fact.goal.sense} {fact.goal.ratio:g} {fact.unit}" if fact.goal else ""
+        if fact.value is None:
+            table.add_row(fact.work, fact.figure, "not run", fact.against, goal, fact.not_run)
+            continue
+        verdict = fact.goal.verdict(fact.value) if fact.goal else "for information"
+        table.add_row(fact.work, fact.figure, f"{fact.value:,.2f} {fact.unit}", fact.against, goal, verdict)
     return table
 
 
