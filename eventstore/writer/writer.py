@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.errors import (
@@ -31,6 +31,7 @@ from eventstore.writer.selections import Selections
 log = logging.getLogger(__name__)
 
 RETRY_PAUSE = 0.05
+ANSWERS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Limits:
     queue_commands: int = 4_096
     queue_bytes: int = 64 << 20
     batch_commands: int = 512
+    split_commands: int = 64
     batch_bytes: int = 4 << 20
     lanes: int = 2
     connect_seconds: float = 1.0
@@ -68,18 +70,25 @@ class _Queue:
 
     waiting: deque[_Waiting] = field(default_factory=deque)
     size: int = 0
+    taken: int = 0
+    """How many commands the last batch had."""
     scheduled: bool = False
 
     def take(self, limits: Limits) -> list[_Waiting]:
+        """The next batch. Of many in flight no more than half: the callers of one half are answered, and send their next
+        commands, while the other half is written (docs/adr/0014)."""
         batch: list[_Waiting] = []
-        size = 0
-        while self.waiting and len(batch) < limits.batch_commands:
+        size, most = 0, limits.batch_commands
+        if (in_flight := len(self.waiting) + self.taken) >= limits.split_commands:
+            most = min(most, (in_flight + 1) // 2)
+        while self.waiting and len(batch) < most:
             size += self.waiting[0].envelope.size
             if batch and size > limits.batch_bytes:
                 break
             taken = self.waiting.popleft()
             self.size -= taken.envelope.size
             batch.append(taken)
+        self.taken = len(batch)
         return batch
 
 
@@ -180,6 +189,27 @@ class Writer:
             await lane.disconnect()
 
 
+class _Answers:
+    """Gives callers their outcomes a few at a time, so that the next batch's round trips are not kept waiting for all
+    that the callers of the last one do."""
+
+    def __init__(self) -> None:
+        self._due: deque[tuple[_Waiting, Outcome]] = deque()
+
+    def add(self, outcomes: Iterable[tuple[_Waiting, Outcome]]) -> None:
+        """These are due: durable, or known to have failed (P6)."""
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._give)
+        self._due.extend(outcomes)
+
+    def _give(self) -> None:
+        for _ in range(min(ANSWERS_AT_ONCE, len(self._due))):
+            waiting, outcome = self._due.popleft()
+            waiting.give(outcome)
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._give)
+
+
 class _Lane:
     """One connection that runs one batch after the other and never lets a waiter down without an answer."""
 
@@ -199,6 +229,7 @@ class _Lane:
         self._selections = selections
         self._on_batch = on_batch
         self._pipeline: Pipeline | None = None
+        self._answers = _Answers()
 
     async def disconnect(self) -> None:
         if self._pipeline is not None:
@@ -218,8 +249,7 @@ class _Lane:
             for waiting in batch:
                 waiting.give(DatabaseUnavailable("the server is stopping; the outcome is unknown"))
             raise
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            waiting.give(outcome)
+        self._answers.add(zip(batch, outcomes, strict=True))
 
     async def _outcomes(self, batch: Sequence[Envelope]) -> Sequence[Outcome]:
         """The batch's outcomes, by as many attempts as it takes.
