@@ -93,7 +93,8 @@ def _node_peers() -> str:
     wanted = NODE_PEERS / "package.json"
     if shutil.which("node") is None or not wanted.exists():
         return "none" if shutil.which("node") else f"node is {ABSENT}"
-    names = json.loads(wanted.read_text(encoding="utf-8")).get("dependencies", {})
+    package = json.loads(wanted.read_text(encoding="utf-8"))
+    names = [*package.get("dependencies", {}), *package.get("optionalDependencies", {})]
     return ", ".join([f"node {_output(['node', '--version'])}", *(f"{name} {_node_version(name)}" for name in names)])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.duels import DUELS
-from bench.works import FULL, QUICK, QUICK_WORKS, WORKS, Plan
+from bench.works import DUEL, FULL, QUICK, QUICK_WORKS, WORKS, Plan
 
 ABOUT = """Side-by-side measurements: ours and its peers alternately, on one PostgreSQL, as ratios.
 
@@ -39,9 +39,10 @@ def chosen(arguments: Sequence[str]) -> Chosen:
     """Read the options. Exits with 2 and a line on stderr when they are wrong."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    preset = QUICK if given.quick else FULL
+    duel = bool(given.against or given.self_check)
+    preset = QUICK if given.quick else DUEL if duel else FULL
     plan = Plan(given.rounds or preset.rounds, given.seconds or preset.seconds, given.sizes or preset.sizes)
-    table = list(DUELS if given.against or given.self_check else WORKS)
+    table = list(DUELS if duel else WORKS)
     only = [name for names in given.only or () for name in names]
     if unknown := [name for name in only if name not in table]:
         parser.error(f"there is no work {', '.join(unknown)} here; there are {', '.join(table)}")
@@ -71,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--only", action="append", type=lambda text: text.split(","), metavar="WORK,…", help=f"of {', '.join(WORKS)}")
     add("--quick", action="store_true", help=f"{' and '.join(QUICK_WORKS)}, fewer and shorter rounds")
-    add("--rounds", type=_above(0, int), help=f"of every load; {FULL.rounds}, quick {QUICK.rounds}")
-    add("--seconds", type=_above(0, float), help=f"of a round; {FULL.seconds:g}, quick {QUICK.seconds:g}")
+    add("--rounds", type=_above(0, int), help=f"of every load; {FULL.rounds}, quick {QUICK.rounds}, two trees {DUEL.rounds}")
+    add("--seconds", type=_above(0, float), help=f"of a round; {FULL.seconds:g}, quick {QUICK.seconds:g}, two trees {DUEL.seconds:g}")
     add("--sizes", type=_sizes, metavar="EVENTS,…", help="of the log, for what is measured as it grows")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--against", metavar="REV", help="this tree against another commit of ours")
