@@ -61,7 +61,7 @@ class WriteDuel:
         with served(databases, postgres) as urls:
             if http_load.available():
                 loads = [HttpLoad(name, url) for name, url in urls.items()]
-                alternate(loads, 1, WARM_UP_SECONDS, lambda message: tell(f"warm-up, {message}"))
+                alternate(loads, 1, min(WARM_UP_SECONDS, self.seconds), lambda message: tell(f"warm-up, {message}"))
                 report.add(MANY, alternate(loads, self.rounds, self.seconds, tell), rows(MANY, self.trees))
                 for load in loads:
                     _check_stored(postgres, databases[load.name], load.answered)
@@ -73,7 +73,8 @@ class WriteDuel:
     def _one(self, urls: Mapping[str, str], report: Report, tell: Tell) -> None:
         with ExitStack() as stack:
             callers = [stack.enter_context(OneWrite(name, url)) for name, url in urls.items()]
-            series = alternate(callers, self.rounds, ONE_SECONDS, lambda message: tell(f"one at a time, {message}"))
+            seconds = min(ONE_SECONDS, self.seconds)
+            series = alternate(callers, self.rounds, seconds, lambda message: tell(f"one at a time, {message}"))
         report.add(ONE, series, rows(ONE, self.trees, ("p50",)))
 
 

@@ -79,9 +79,10 @@ def _readings(load: Load) -> str:
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [_cells(headings), "|" + "---|" * len(headings), *map(_cells, rows)]
+    lines = [cells(headings), "|" + "---|" * len(headings), *map(cells, rows)]
     return "\n".join(lines)
 
 
-def _cells(texts: Sequence[str]) -> str:
+def cells(texts: Sequence[str]) -> str:
+    """A row of a table."""
     return "| " + " | ".join(" ".join(text.split()).replace("|", "\\|") for text in texts) + " |"

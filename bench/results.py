@@ -17,8 +17,8 @@ from bench.servers import ROOT
 RATIO_IS = (
     "A ratio is the median of the rounds' ratios; every round measured each contender once, in rotating order. Beside "
     "it stand the smallest and the largest of the rounds, and the noise: the interval that holds the true median with "
-    f"the probability given. It comes from the order of the rounds alone, and reaches {CONFIDENCE:.0%} from "
-    f"{ENOUGH_ROUNDS} rounds on."
+    "the probability given, from the order of the rounds alone. It reaches "
+    f"{CONFIDENCE:.0%} from {ENOUGH_ROUNDS} rounds on. A verdict says so when the goal lies within it."
 )
 NOT_RUN = "not run"
 INVALID = "invalid"
