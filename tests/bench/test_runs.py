@@ -112,7 +112,7 @@ def test_an_unknown_commit_is_a_clear_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "phase"), [(signal.SIGINT, "pgbench"), (signal.SIGTERM, "1 in flight")], ids=lambda value: str(value)
+    ("number", "phase"), [(signal.SIGINT, "pgbench"), (signal.SIGTERM, "1 in flight")], ids=str
 )
 def test_an_interrupted_run_leaves_nothing_behind(number: signal.Signals, phase: str) -> None:
     """No server, no PostgreSQL, no folder; 130. Also while another program, or the engine in process, is loaded."""
