@@ -15,6 +15,7 @@ from bench.engine_load import EngineWork
 from bench.machine import machine
 from bench.postgres import Postgres, running
 from bench.progress import Tell, progress
+from bench.read_load import ReadLoad
 from bench.report import Report
 from bench.rounds import MeasurementError
 from bench.servers import ROOT
@@ -45,7 +46,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every work (default 3)")
     parser.add_argument("--seconds", type=float, default=5, help="length of a round over HTTP (default 5)")
     parser.add_argument("--engine-seconds", type=float, default=3, help="length of a round of the engine (default 3)")
-    parser.add_argument("--only", choices=("S1", "S2"), help="one of the works")
+    parser.add_argument("--only", choices=("S1", "S2", "S11"), help="one of the works")
     return parser.parse_args()
 
 
@@ -54,6 +55,7 @@ def run(given: argparse.Namespace) -> Report:
     works: dict[str, Work] = {
         "S1": WriteLoad(given.rounds, given.seconds),
         "S2": EngineWork(given.rounds, given.engine_seconds),
+        "S11": ReadLoad(given.rounds, given.seconds),
     }
     chosen = [work for name, work in works.items() if given.only in {None, name}]
     commands = [command for work in chosen for command in work.commands]
