@@ -112,11 +112,7 @@ class Reader:
                 return await (await self._session()).rows(tenant_id, wanted, parameters, alone=False)
             except NotRead:
                 return await (await self._session()).rows(tenant_id, wanted, parameters, alone=True)
-        except NotRead as error:
-            if isinstance(error.__cause__, psycopg.OperationalError):
-                raise DatabaseUnavailable("the database does not answer") from error
-            raise
-        except psycopg.OperationalError as error:
+        except (NotRead, psycopg.OperationalError) as error:
             raise DatabaseUnavailable("the database does not answer") from error
 
     async def rows_planned(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
@@ -133,6 +129,11 @@ class Reader:
                     raise
                 await self._pool.check()
         raise AssertionError("the second attempt returns or raises")
+
+    @property
+    def busy(self) -> int:
+        """How many results its sessions await."""
+        return sum(session.busy for session in self._sessions)
 
     async def _session(self) -> Session:
         """The least busy session. While all are busy, one more is connected."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import pq
+from psycopg.abc import Buffer
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 
@@ -35,7 +36,7 @@ class NotRead(Exception):
 
 
 class _Sent(NamedTuple):
-    """A statement whose result is awaited, and what it is for."""
+    """A statement whose result is awaited, and whose it is; `prepares` when it only prepares that one's."""
 
     answer: asyncio.Future[Rows] | None = None
     prepares: Prepared | None = None
@@ -84,50 +85,59 @@ class Session:
     async def rows(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any], *, alone: bool) -> Rows:
         """All rows of one statement that sees the tenant's rows (P9). Raises NotRead, psycopg.Error.
 
-        One that is asked `alone` has a sync to itself; the failure of one that is not leaves those behind it unread.
+        One that is not asked `alone` is prepared and shares a sync: the failure of one before it leaves it unread.
         """
         answer: asyncio.Future[Rows] = self._loop.create_future()
         try:
             if self._tenant_id != tenant_id:
                 self._set_tenant(tenant_id)
-            elif alone:
-                self._sync()
-            self._send(wanted, parameters, answer)
             if alone:
-                self._sync()
+                self._ask_alone(wanted, parameters, _Sent(answer))
+            else:
+                self._ask(wanted, parameters, answer)
         except psycopg.OperationalError as error:
             answer.cancel()
             self.lose(error)
             raise NotRead("the session is lost") from error
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._patience, self._look, self._answers)
         return await answer
 
     def _set_tenant(self, tenant_id: str) -> None:
         """In a sync of its own: the failure of a statement in the same one would undo it (P9)."""
-        self._sync()
-        self._execute(SET_TENANT, (tenant_id,), _TENANT)
-        self._sync()
+        self._ask_alone(SET_TENANT, (tenant_id,), _TENANT)
         self._tenant_id = tenant_id
 
-    def _send(self, wanted: Statement, parameters: Sequence[Any], answer: asyncio.Future[Rows]) -> None:
-        if not self._unsynced:
-            self._loop.call_soon(self._sync_soon)  # whatever else is asked by then shares the sync
-        self._execute(wanted, parameters, _Sent(answer))
-        if self._watch is None:
-            self._watch = self._loop.call_later(self._patience, self._look, self._answers)
+    def _ask_alone(self, wanted: Statement, parameters: Sequence[Any], sent: _Sent) -> None:
+        buffers, types, formats = self._dumped(parameters)
+        self._sync()
+        self._pgconn.send_query_params(wanted.sql.encode(), buffers, types, formats, pq.Format.BINARY)
+        self._sent.append(sent)
+        self._unsynced = True
+        self._sync()
 
-    def _execute(self, wanted: Statement, parameters: Sequence[Any], sent: _Sent) -> None:
-        buffers = self._transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
-        types, formats = self._transformer.types, self._transformer.formats
-        assert types is not None
+    def _ask(self, wanted: Statement, parameters: Sequence[Any], answer: asyncio.Future[Rows]) -> None:
+        buffers, types, formats = self._dumped(parameters)
         key = (wanted.sql, types)
         name = self._prepared.get(key)
         if name is None:
             name = self._prepared[key] = b"read_%d" % next(self._numbers)
             self._pgconn.send_prepare(name, wanted.sql.encode(), types)
-            self._sent.append(_Sent(prepares=key))
+            self._sent.append(_Sent(answer, prepares=key))
         self._pgconn.send_query_prepared(name, buffers, formats, pq.Format.BINARY)
-        self._sent.append(sent)
-        self._unsynced = True
+        self._sent.append(_Sent(answer))
+        if not self._unsynced:
+            self._unsynced = True
+            self._loop.call_soon(self._sync_soon)  # whatever else is asked by then shares the sync
+
+    def _dumped(
+        self, parameters: Sequence[Any]
+    ) -> tuple[Sequence[Buffer | None], tuple[int, ...], Sequence[pq.Format]]:
+        buffers = self._transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
+        types, formats = self._transformer.types, self._transformer.formats
+        assert types is not None
+        assert formats is not None
+        return buffers, types, formats
 
     # sending
 
@@ -188,7 +198,7 @@ class Session:
             self._tell_failures()
         elif status not in _OK:
             self._fail(sent, result)
-        elif sent.answer is not None and not sent.answer.done():
+        elif sent.answer is not None and sent.prepares is None and not sent.answer.done():
             self._give(sent.answer, result)
 
     def _give(self, answer: asyncio.Future[Rows], result: pq.abc.PGresult) -> None:
@@ -208,7 +218,7 @@ class Session:
         self._failed.append((sent.answer, error))
 
     def _tell_failures(self) -> None:
-        """The first failure is its statement's own; the server skipped what came behind it."""
+        """The first failure is its read's own; the server skipped what came behind it, or that was to be prepared there."""
         for number, (answer, error) in enumerate(self._failed):
             if answer is None or answer.done():
                 continue
