@@ -12,6 +12,7 @@ from typing import NoReturn, Protocol
 import psycopg
 
 from bench.engine_load import EngineWork
+from bench.freshness import Freshness
 from bench.machine import machine
 from bench.postgres import Postgres, running
 from bench.progress import Tell, progress
@@ -46,7 +47,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every work (default 3)")
     parser.add_argument("--seconds", type=float, default=5, help="length of a round over HTTP (default 5)")
     parser.add_argument("--engine-seconds", type=float, default=3, help="length of a round of the engine (default 3)")
-    parser.add_argument("--only", choices=("S1", "S2", "S11"), help="one of the works")
+    parser.add_argument("--only", choices=("S1", "S2", "S8", "S11"), help="one of the works")
     return parser.parse_args()
 
 
@@ -55,6 +56,7 @@ def run(given: argparse.Namespace) -> Report:
     works: dict[str, Work] = {
         "S1": WriteLoad(given.rounds, given.seconds),
         "S2": EngineWork(given.rounds, given.engine_seconds),
+        "S8": Freshness(given.rounds, given.seconds),
         "S11": ReadLoad(given.rounds, given.seconds),
     }
     chosen = [work for name, work in works.items() if given.only in {None, name}]
