@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench import engine_load, write_load
+from bench import engine_load, read_load, write_load
 from bench.engine_load import EngineWork
+from bench.freshness import Freshness
 from bench.postgres import Postgres
 from bench.progress import Tell
+from bench.read_load import ReadLoad
 from bench.report import Report, Row
 from bench.rounds import ENOUGH_ROUNDS
 from bench.write_load import WriteLoad
@@ -61,4 +63,6 @@ class Entry:
 WORKS: dict[str, Entry] = {
     "S1": Entry("writing over HTTP", lambda plan: WriteLoad(plan.rounds, plan.seconds), write_load.ROWS),
     "S2": Entry("the engine in process", lambda plan: EngineWork(plan.rounds, plan.seconds), engine_load.ROWS),
+    "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds)),
+    "S11": Entry("reading over HTTP", lambda plan: ReadLoad(plan.rounds, plan.seconds), read_load.ALL_ROWS),
 }

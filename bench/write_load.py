@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench import http_load, servers
-from bench.http_load import HttpLoad
+from bench.http_load import POST_CLIENTS, HttpLoad
 from bench.one_write import OneWrite
 from bench.postgres import Postgres
 from bench.progress import Tell
@@ -55,7 +55,7 @@ class WriteLoad:
     @property
     def commands(self) -> list[str]:
         """How the load was made."""
-        return [" ".join(http_load.command("http://127.0.0.1:PORT", self.seconds, "RUN")), *SERVED]
+        return [" ".join(http_load.command("http://127.0.0.1:PORT", self.seconds, POST_CLIENTS, 1)), *SERVED]
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
         """Measure and report. Raises MeasurementError."""

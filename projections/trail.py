@@ -145,7 +145,7 @@ class Trail:
         bound = self._bound(filters, limit)
         wanted, parameters = page_statement(filters, order, after=after, below=below, bound=bound, limit=limit + 1)
         # Planned anew for these values: a plan kept from when the tables were empty may walk another index for ever.
-        rows = await self._reader.rows(tenant_id, wanted, (tenant_id, *parameters), prepare=False)
+        rows = await self._reader.rows_planned(tenant_id, wanted, (tenant_id, *parameters))
         events = [recorded_event(row[3:], _Undecoded()) for row in rows if row[1]]
         if len(events) > limit:
             return Page(events[:limit], events[limit - 1].position, reached)
