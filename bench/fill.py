@@ -21,9 +21,11 @@ from eventstore.database import Database
 from eventstore.reading import HEAD
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import REQUEST, Vault, seal
+from projections.audit_index import audit_index
 from projections.queries import CONTEXTS
 from projections.replay.replayable import Tally
 from projections.replay.running import Replay, Unwatched
+from projections.tail import OPEN, connect
 
 AT_ONCE = 100_000
 NAMES = ("agent_tasks", "client_profiles")
@@ -122,6 +124,19 @@ def _copy(connection: Connection, command: bytes, rows: Iterable[Sequence[Any]])
     with connection.cursor() as cursor, cursor.copy(command) as copy:
         for row in rows:
             copy.write_row(row)
+
+
+def fill_index(database: Database) -> None:
+    """Bring the officer's index level with the log, by its own tail."""
+    asyncio.run(_follow(database))
+
+
+async def _follow(database: Database) -> None:
+    tail = audit_index(DEFAULT_TENANT)
+    async with await connect(database.url("keeper"), DEFAULT_TENANT) as connection:
+        await connection.execute(OPEN.sql.encode(), (DEFAULT_TENANT, tail.name))
+        while await tail.step(connection):
+            pass
 
 
 def fill_read_models(database: Database, workers: int = 2) -> dict[str, Tally]:
