@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from api.settings import Settings
 from bench.one_write import OneWrite
 from bench.rounds import MeasurementError
 
@@ -33,6 +34,15 @@ def fidelog(folder: Path, data_dir: Path, state_dir: Path) -> Iterator[str]:
     """`fidelog serve` as users run it; its URL."""
     settings = {"FIDELOG_DATA_DIR": str(data_dir), "FIDELOG_STATE_DIR": str(state_dir)}
     with _process("fidelog serve", ("fidelog", "serve"), settings, folder) as url:
+        yield url
+
+
+@contextmanager
+def fidelog_on(name: str, folder: Path, settings: Settings) -> Iterator[str]:
+    """`fidelog serve` on a database of which every login's URL is given; its URL."""
+    urls = {f"FIDELOG_{login.upper()}_URL": url for login, url in settings.login_urls.items()}
+    folders = {"FIDELOG_DATA_DIR": str(settings.data_dir), "FIDELOG_STATE_DIR": str(settings.state_dir)}
+    with _process(name, ("fidelog", "serve"), {**folders, **urls}, folder) as url:
         yield url
 
 
