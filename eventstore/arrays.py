@@ -43,7 +43,11 @@ def _element(value: bytes | None) -> bytes:
 
 def varlena_array(element: str, values: Sequence[bytes | None]) -> bytes:
     """An array of text, bytea or json elements."""
-    return _array(element, len(values), b"".join([_element(value) for value in values]))
+    try:
+        elements = [_NULL if value is None else _LENGTHS[len(value)] + value for value in values]
+    except IndexError:
+        elements = [_element(value) for value in values]
+    return _array(element, len(values), b"".join(elements))
 
 
 def text_array(values: Sequence[str | None]) -> bytes:
@@ -72,6 +76,7 @@ def int8_array(values: Sequence[int | None]) -> bytes:
 
 
 def timestamptz_array(values: Sequence[datetime | None]) -> bytes:
-    """An array of instants. A batch repeats few of them: each different one is converted once."""
-    elements = {value: _NULL if value is None else _INT8 + timestamptz(value) for value in set(values)}
-    return _array("timestamptz", len(values), b"".join([elements[value] for value in values]))
+    """An array of instants. A batch of the writer repeats a few of them: each object is converted once."""
+    elements = {id(value): value for value in values}  # hashing an instant costs more than converting it
+    converted = {key: _NULL if value is None else _INT8 + timestamptz(value) for key, value in elements.items()}
+    return _array("timestamptz", len(values), b"".join([converted[id(value)] for value in values]))
