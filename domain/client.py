@@ -93,14 +93,8 @@ def decide(states: Mapping[str, Any], command: RecordClient) -> tuple[tuple[str,
 
 
 def evolve(state: Client | None, recorded: Recorded[ClientEvent]) -> Client:
-    event = recorded.event
-    return Client(
-        event.client_id,
-        event.full_name,
-        event.risk_profile,
-        created_at=recorded.recorded_at if state is None else state.created_at,
-        updated_at=recorded.recorded_at,
-    )
+    event, at = recorded.event, recorded.recorded_at
+    return Client(event.client_id, event.full_name, event.risk_profile, at if state is None else state.created_at, at)
 
 
 FOLD = Fold(CATEGORY, 1, evolve)

@@ -6,9 +6,11 @@ when the time of recording reaches it, whether or not the server has taken the t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from domain.decider import Fold, Recorded, Sealed
 
@@ -110,8 +112,7 @@ class TaskCompletionRejected(TaskEvent):
 # State
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """What completed the task: the event's version, and the token it was completed with."""
 
     version: int
@@ -119,18 +120,21 @@ class Completion:
 
 
 class Task(NamedTuple):
-    """As its events left it. (A tuple: every event makes a new one, and it is folded by the million.)"""
+    """As its events left it. (A tuple: every event makes a new one, and it is folded by the million.)
+
+    What its creation settled comes first; each later event takes that over as it is.
+    """
 
     task_id: str
     client_id: str
     agent_name: str
-    status: str
     priority: int
-    attempt: int
     payload: Sealed
     created_at: datetime
-    updated_at: datetime
     created_position: int
+    updated_at: datetime
+    status: str
+    attempt: int
     result: Sealed | None = None
     error: Sealed | None = None
     claimed_by: str | None = None
@@ -144,49 +148,73 @@ class Task(NamedTuple):
 
 
 def evolve(state: Task | None, recorded: Recorded[TaskEvent]) -> Task:
-    event = recorded.event
-    if isinstance(event, TaskCreated):
-        return _evolve_created(event, recorded)
-    assert state is not None, "a task's stream begins with TaskCreated"
-    if isinstance(event, TaskCompletionRejected):
-        return state  # the attempt is on record, the task is as it was
-    at = recorded.recorded_at
-    match event:
-        case TaskClaimed():
-            return state._replace(
-                status=CLAIMED,
-                attempt=event.attempt,
-                claimed_by=recorded.actor,
-                claim_token=recorded.event_id,
-                lease_expires_at=at + timedelta(seconds=event.lease_seconds),
-                updated_at=at,
-            )
-        case TaskCompleted():
-            done = Completion(recorded.version, event.claim_token)
-            return state._replace(
-                status=COMPLETED, result=event.result, completion=done, lease_expires_at=None, updated_at=at
-            )
-        case TaskFailed():
-            return state._replace(status=FAILED, error=event.error, lease_expires_at=None, updated_at=at)
-        case TaskCancelled():
-            return state._replace(status=CANCELLED, lease_expires_at=None, updated_at=at)
-        case _:  # TaskReleased, TaskLeaseExpired: the token stays the newest attempt's until the next claim
-            return state._replace(status=PENDING, claimed_by=None, lease_expires_at=None, updated_at=at)
+    return _EVOLVE[type(recorded.event)](state, recorded)
 
 
-def _evolve_created(event: TaskCreated, recorded: Recorded[TaskEvent]) -> Task:
+def _created(_: None, recorded: Recorded[TaskCreated]) -> Task:
+    event, at = recorded.event, recorded.recorded_at
     return Task(
-        event.task_id,
-        event.client_id,
-        event.agent_name,
-        PENDING,
-        event.priority,
-        attempt=0,
-        payload=event.payload,
-        created_at=recorded.recorded_at,
-        updated_at=recorded.recorded_at,
-        created_position=recorded.position,
-    )
+        event.task_id, event.client_id, event.agent_name, event.priority, event.payload, at, recorded.position, at,
+        PENDING, 0,
+    )  # fmt: skip
+
+
+def _claimed(task: Task, recorded: Recorded[TaskClaimed]) -> Task:
+    event, at = recorded.event, recorded.recorded_at
+    lease_ends = at + _length(event.lease_seconds)
+    return Task(
+        *task[:7], at, CLAIMED, event.attempt, task.result, task.error,
+        recorded.actor, recorded.event_id, lease_ends, task.completion,
+    )  # fmt: skip
+
+
+def _completed(task: Task, recorded: Recorded[TaskCompleted]) -> Task:
+    event = recorded.event
+    done = Completion(recorded.version, event.claim_token)
+    return Task(
+        *task[:7], recorded.recorded_at, COMPLETED, task.attempt, event.result, task.error,
+        task.claimed_by, task.claim_token, None, done,
+    )  # fmt: skip
+
+
+def _failed(task: Task, recorded: Recorded[TaskFailed]) -> Task:
+    return Task(
+        *task[:7], recorded.recorded_at, FAILED, task.attempt, task.result, recorded.event.error,
+        task.claimed_by, task.claim_token, None, task.completion,
+    )  # fmt: skip
+
+
+def _cancelled(task: Task, recorded: Recorded[TaskCancelled]) -> Task:
+    return task._replace(status=CANCELLED, lease_expires_at=None, updated_at=recorded.recorded_at)
+
+
+def _given_back(task: Task, recorded: Recorded[TaskReleased | TaskLeaseExpired]) -> Task:
+    """The token stays the newest attempt's until the next claim."""
+    return task._replace(status=PENDING, claimed_by=None, lease_expires_at=None, updated_at=recorded.recorded_at)
+
+
+def _refused(task: Task, _: Recorded[TaskCompletionRejected]) -> Task:
+    """The attempt is on record, the task is as it was."""
+    assert task is not None, "a task's stream begins with TaskCreated"
+    return task
+
+
+_EVOLVE: dict[type[TaskEvent], Callable[[Any, Any], Task]] = {
+    TaskCreated: _created,
+    TaskClaimed: _claimed,
+    TaskCompleted: _completed,
+    TaskFailed: _failed,
+    TaskCancelled: _cancelled,
+    TaskReleased: _given_back,
+    TaskLeaseExpired: _given_back,
+    TaskCompletionRejected: _refused,
+}
+"""Without a state to build on, all but the first raise."""
+
+
+@lru_cache
+def _length(seconds: int) -> timedelta:
+    return timedelta(seconds=seconds)
 
 
 FOLD = Fold(CATEGORY, 1, evolve)

@@ -101,8 +101,7 @@ def int8_array(values: Sequence[int | None]) -> bytes:
 
 
 def timestamptz_array(values: Sequence[datetime | None]) -> bytes:
-    """An array of instants. A batch repeats few of them: each different one is converted once."""
-    elements = {value: _element(None if value is None else timestamptz(value)) for value in set(values)}
-    if len(elements) == 1:
-        return _array("timestamptz", len(values), elements[values[0]] * len(values))
-    return _array("timestamptz", len(values), b"".join([elements[value] for value in values]))
+    """An array of instants. A batch of the writer repeats a few of them: each object is converted once."""
+    objects = {id(value): value for value in values}  # hashing an instant costs more than converting it
+    elements = {key: _element(None if value is None else timestamptz(value)) for key, value in objects.items()}
+    return _array("timestamptz", len(values), b"".join([elements[id(value)] for value in values]))

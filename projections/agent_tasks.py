@@ -35,14 +35,14 @@ def agent_tasks(fold: Fold[task.Task] = task.FOLD) -> ReadModel:
     return ReadModel("agent_tasks", fold, COLUMNS, _values, _state)
 
 
-_NOT_COMPLETED = task.Completion(0, None)
+_NOT_COMPLETED = (None, None)
 
 
 def _values(s: task.Task) -> Sequence[Any]:
-    completion = s.completion or _NOT_COMPLETED
+    completed_version, completed_token = s.completion or _NOT_COMPLETED
     return (
         s.task_id, s.client_id, s.agent_name, s.status, s.priority, s.attempt, s.payload, s.result, s.error,
-        s.claimed_by, s.claim_token, s.lease_expires_at, completion.version or None, completion.claim_token,
+        s.claimed_by, s.claim_token, s.lease_expires_at, completed_version, completed_token,
         s.created_position, s.created_at, s.updated_at,
     )  # fmt: skip
 
@@ -52,6 +52,6 @@ def _state(columns: Sequence[Any]) -> task.Task:
      lease_expires_at, completed_version, completed_token, created_position, created_at, updated_at) = columns  # fmt: skip
     completion = task.Completion(completed_version, completed_token) if completed_version else None
     return task.Task(
-        task_id, client_id, agent_name, status, priority, attempt, payload, created_at, updated_at, created_position,
+        task_id, client_id, agent_name, priority, payload, created_at, created_position, updated_at, status, attempt,
         result, error, claimed_by, claim_token, lease_expires_at, completion,
     )  # fmt: skip

@@ -30,7 +30,10 @@ EVENT_TYPES: dict[str, type[Any]] = {
 
 SCHEMA_VERSION = dict.fromkeys(EVENT_TYPES, 1) | {"TaskCompletionRejected": 2}
 
-_FIELDS = {name: frozenset(field.name for field in fields(kind)) for name, kind in EVENT_TYPES.items()}
+_CURRENT = {
+    name: (kind, SCHEMA_VERSION[name], frozenset(field.name for field in fields(kind)))
+    for name, kind in EVENT_TYPES.items()
+}
 
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
     # Before failures and releases could be refused, what was refused was a result.
@@ -69,14 +72,25 @@ class Codec:
     def decode(self, type_name: str, schema_version: int, data: bytes) -> Any:
         """The event as today's type. Raises UnknownEvent."""
         members = orjson.loads(data)
-        while (upcast := UPCASTS.get((type_name, schema_version))) is not None:
-            members, schema_version = upcast(members), schema_version + 1
-        if SCHEMA_VERSION.get(type_name) != schema_version:
-            raise UnknownEvent(f"{type_name} in schema version {schema_version}")
-        kind = EVENT_TYPES[type_name]
-        if members.keys() != _FIELDS[type_name]:
+        kind, current, names = _CURRENT.get(type_name, _UNKNOWN)
+        if schema_version != current:
+            members = _upcast(type_name, schema_version, members)
+        if members.keys() != names:
             return kind(**members)  # with its defaults, or the error that says which member is wrong
         event = object.__new__(kind)
         # A frozen dataclass's own way sets field by field, at twice the cost of all else here.
-        event.__dict__.update(members)
+        object.__setattr__(event, "__dict__", members)
         return event
+
+
+_UNKNOWN: tuple[type[Any], int, frozenset[str]] = (object, 0, frozenset())
+
+
+def _upcast(type_name: str, schema_version: int, members: dict[str, Any]) -> dict[str, Any]:
+    """The members as today's schema version has them."""
+    found = schema_version
+    while (upcast := UPCASTS.get((type_name, found))) is not None:
+        members, found = upcast(members), found + 1
+    if SCHEMA_VERSION.get(type_name) != found:
+        raise UnknownEvent(f"{type_name} in schema version {schema_version}")
+    return members

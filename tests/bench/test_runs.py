@@ -111,9 +111,7 @@ def test_an_unknown_commit_is_a_clear_error() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
-@pytest.mark.parametrize(
-    ("number", "phase"), [(signal.SIGINT, "pgbench"), (signal.SIGTERM, "1 in flight")], ids=str
-)
+@pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, "pgbench"), (signal.SIGTERM, "1 in flight")], ids=str)
 def test_an_interrupted_run_leaves_nothing_behind(number: signal.Signals, phase: str) -> None:
     """No server, no PostgreSQL, no folder; 130. Also while another program, or the engine in process, is loaded."""
     with tempfile.TemporaryDirectory(prefix="fdl-", dir=scratch()) as folder:
