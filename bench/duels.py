@@ -52,7 +52,7 @@ class WriteDuel:
     @property
     def commands(self) -> list[str]:
         """How the load is made."""
-        return [" ".join(http_load.command("http://127.0.0.1:PORT", self.seconds, "RUN"))]
+        return [" ".join(http_load.command("http://127.0.0.1:PORT", self.seconds, http_load.POST_CLIENTS, 1))]
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
         """Measure and report. Raises MeasurementError."""
