@@ -1,4 +1,4 @@
-"""Two trees of ours under the same load: writes over HTTP, one write at a time, the engine in process."""
+"""Two trees of ours under the same load: writes and reads over HTTP, one write at a time, the engine in process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import http_load, servers
-from bench.http_load import HttpLoad
+from bench import http_load, read_load, reading_data, servers
+from bench.http_load import HttpLoad, Requests
 from bench.one_write import OneWrite
 from bench.postgres import Postgres
 from bench.progress import Tell
@@ -151,9 +151,54 @@ class EngineProcess:
         return reading(found["times"], found["seconds"])
 
 
+@dataclass(frozen=True)
+class ReadDuel:
+    """S11: `fidelog serve` of each tree, with the same clients and tasks."""
+
+    trees: Trees
+    rounds: int
+    seconds: float
+
+    @property
+    def steps(self) -> int:
+        """How many steps of progress it tells."""
+        return 1 + (len(read_load.WORKS) * (2 + 2 * self.rounds) if http_load.available() else 0)
+
+    @property
+    def commands(self) -> list[str]:
+        """How the load is made."""
+        url = "http://127.0.0.1:PORT"
+        return [" ".join(http_load.command(url, self.seconds, requests, 1)) for requests in read_load.WORKS.values()]
+
+    def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
+        """Measure and report. A route that one of the trees has not is not measured. Raises MeasurementError."""
+        tell("writing what is read")
+        databases = {tree.name: tree.prepare(postgres, f"reads_{number}") for number, tree in enumerate(self.trees)}
+        with served(databases, postgres) as urls:
+            for name, url in urls.items():
+                reading_data.write_ours(url)
+                reading_data.settle(postgres.url(databases[name].name))
+            for title, requests in read_load.WORKS.items():
+                if why := _why_not_read(urls, requests):
+                    report.rows += [(row, None) for row in rows(title, self.trees, not_run=why)]
+                    continue
+                loads = [HttpLoad(name, url, requests) for name, url in urls.items()]
+                alternate(loads, 1, min(WARM_UP_SECONDS, self.seconds), lambda message: tell(f"warm-up, {message}"))
+                report.add(title, alternate(loads, self.rounds, self.seconds, tell), rows(title, self.trees))
+
+
+def _why_not_read(urls: Mapping[str, str], requests: Requests) -> str:
+    if not http_load.available():
+        return f"{http_load.WRK} is missing; install it: {http_load.INSTALL}"
+    path = requests.arguments(1)[0] % 1
+    without = [name for name, url in urls.items() if not reading_data.answers(url, path)]
+    return f"{' and '.join(without)} does not answer GET {path}" if without else ""
+
+
 DUELS: dict[str, tuple[str, Callable[[Trees, Plan], Work]]] = {
     "S1": ("writing over HTTP", lambda trees, plan: WriteDuel(trees, plan.rounds, plan.seconds)),
     "S2": ("the engine in process", lambda trees, plan: EngineDuel(trees, plan.rounds, plan.seconds)),
+    "S11": ("reading over HTTP", lambda trees, plan: ReadDuel(trees, plan.rounds, plan.seconds)),
 }
 """One line adds a work."""
 

@@ -9,10 +9,12 @@ from xml.sax.saxutils import escape
 
 from bench.results import Line
 
-WIDTH, LEFT, RIGHT = 1000, 400, 150
+WIDTH, LEFT, RIGHT = 1040, 430, 160
 TOP, ROW, BOTTOM = 86, 44, 40
 BAR = 14
 STEPS = (1, 2, 5)
+LONGEST = 60
+"""Letters of a name that fit on its line."""
 
 # Two palettes; what is met or missed is told by a full or a hatched bar and by a word too.
 STYLE = """
@@ -97,8 +99,8 @@ def _grid(scale: Scale, bottom: float) -> Iterator[str]:
 
 def _row(line: Line, scale: Scale, y: float) -> Iterator[str]:
     assert line.goal is not None
-    yield _text(LEFT - 14, y - 3, f"{line.work}, {line.figure}", "end")
-    yield _text(LEFT - 14, y + 13, f"against {line.peer}", "small end")
+    yield _text(LEFT - 14, y - 3, shortened(f"{line.work}, {line.figure}"), "end")
+    yield _text(LEFT - 14, y + 13, shortened(f"against {line.peer}" if line.peer else ""), "small end")
     if line.value is not None:
         start, end = sorted((scale.x(1), scale.x(line.value)))
         kind, width = "met" if line.met else "missed", max(1.0, end - start)
@@ -109,6 +111,11 @@ def _row(line: Line, scale: Scale, y: float) -> Iterator[str]:
     ratio = line.text(line.value) if line.value is not None else ""
     yield _text(WIDTH - RIGHT + 16, y - 3, f"{ratio}  ({line.goal})")
     yield _text(WIDTH - RIGHT + 16, y + 13, line.verdict.split(":")[0], "small")
+
+
+def shortened(name: str) -> str:
+    """A name that fits; its start and its end tell it from others."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 26]}…{name[-25:]}"
 
 
 def _goal_mark(x: float, y: float, sense: str) -> str:

@@ -115,13 +115,23 @@ def _tasks(page: Body) -> dict[str, Body]:
     return {task["task_id"]: {**task, **times} for task in page["tasks"]}
 
 
+def answers(url: str, path: str) -> bool:
+    """Whether the path is answered with 200."""
+    return _ask(url, path)[0] == 200
+
+
 def _get(url: str, path: str) -> Body:
+    status, body = _ask(url, path)
+    if status != 200:
+        raise MeasurementError(f"GET {path} was answered {status}")
+    found: Body = json.loads(body)
+    return found
+
+
+def _ask(url: str, path: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
-    if answer.status != 200:
-        raise MeasurementError(f"GET {path} was answered {answer.status}")
-    found: Body = json.loads(body)
-    return found
+    return answer.status, body

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import page
-from bench.plot import plot
+from bench.plot import LONGEST, plot, shortened
 from bench.report import TIMES, Goal
 from bench.results import Results, read
 from bench.works import WORKS
@@ -110,6 +110,15 @@ def test_the_plot_is_to_scale(run: Results) -> None:
     ratios = [line.value for line in run.lines if line.goal and line.is_ratio and line.value]
     per_power = [width / abs(math.log(ratio)) for width, ratio in zip(widths, ratios, strict=True)]
     assert per_power == pytest.approx([per_power[0]] * 3, rel=0.01)
+
+
+def test_a_long_name_is_shortened_in_its_middle() -> None:
+    """No text of the plot runs out of it, and the end that tells two rows apart stays."""
+    name = "S2 engine, commands, in process and under load, 256 in flight, new streams, rate"
+    assert len(shortened(name)) == LONGEST
+    assert shortened(name).startswith("S2 engine, commands, in process")
+    assert shortened(name).endswith("in flight, new streams, rate"[-25:])
+    assert shortened("S1, rate") == "S1, rate"
 
 
 def test_a_plot_of_nothing_is_still_a_plot() -> None:
