@@ -96,7 +96,7 @@ NOT_HOT = {
     "tail_session", "open_tail", "save_tail_fault",
 }  # fmt: skip
 
-OF_THE_TRAIL = {"index_events", "look_at_log", "trail_bounds", "version_bounds"}
+OF_THE_TRAIL = {"index_events", "look_at_log", "positions_at", "version_bounds"}
 """Explained in tests/projections/test_trail_plans.py, with the pages of the trail."""
 
 TO_UPDATE = {
