@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.decider import Fold
 from eventstore.rows import Decoder
@@ -14,20 +14,20 @@ from projections.replay.faults import DamagedStream, ReplayFailed
 from projections.replay.sessions import Row
 
 
-class Recorded:
-    """An event with what a fold may know of it (domain.decider.Recorded); nothing else of the row is kept."""
+class Recorded(NamedTuple):
+    """An event with what a fold may know of it (domain.decider.Recorded), in the order replay's statements select it."""
 
-    __slots__ = ("actor", "event", "event_id", "position", "recorded_at", "version")
+    event: Any
+    event_id: str
+    position: int
+    version: int
+    actor: str
+    recorded_at: datetime
 
-    def __init__(
-        self, event: Any, event_id: str, position: int, version: int, actor: str, recorded_at: datetime
-    ) -> None:
-        self.event = event
-        self.event_id = event_id
-        self.position = position
-        self.version = version
-        self.actor = actor
-        self.recorded_at = recorded_at
+
+_recorded = tuple.__new__
+
+_NO_STREAM: Mapping[str, Folded] = {}
 
 
 class Folder:
@@ -37,46 +37,50 @@ class Folder:
         self.events = 0
         """Folded so far."""
         self.bytes = 0
-        """Of their data; a state is never larger than the events it is made of."""
+        """Of their data, up to the stream that was given last; a state is never larger than the events it is made of."""
         self._tenant_id = tenant_id
         self._evolve = fold.evolve
         self._fold_version = fold.version
         self._decode = codec.decode
 
-    def streams(self, batches: Iterable[list[Row]]) -> Iterator[tuple[str, Folded]]:
-        """Each stream and its state, from events in order of stream and version.
+    def streams(
+        self, batches: Iterable[list[Row]], before: Mapping[str, Folded] = _NO_STREAM
+    ) -> Iterator[tuple[str, Folded]]:
+        """Each stream and its state, from events in order of stream and version; `before` are states to go on from.
 
         Raises DamagedStream when versions are not 1, 2, 3 …, ReplayFailed for an event that this code does not know.
         """
-        name, folded = None, Folded(None, 0, 0, stored=False)
+        decode, evolve = self._decode, self._evolve
+        name, state, version, position = None, None, 0, 0
         for rows in batches:
             for row in rows:
-                if row[0] != name:
+                stream, kind, schema_version, data, _, _, next_version, _, _ = row
+                if stream != name:
                     if name is not None:
-                        yield name, folded
-                    name, folded = row[0], Folded(None, 0, 0, stored=False, fold_version=self._fold_version)
-                self.apply(folded, row)
+                        yield name, Folded(state, version, position, False, self._fold_version)
+                    name, state, version = stream, None, 0
+                    if (known := before.get(stream)) is not None:
+                        state, version = known.state, known.version
+                if next_version != version + 1:
+                    what = f"after version {version} comes version {next_version}"
+                    raise DamagedStream(self._tenant_id, stream, what)
+                try:
+                    recorded = _recorded(Recorded, (decode(kind, schema_version, data), *row[4:]))
+                    state = evolve(state, recorded)
+                except Exception as fault:
+                    raise self._fault(row, fault) from fault
+                version, position = next_version, recorded.position
+                self.bytes += len(data)
             self.events += len(rows)
         if name is not None:
-            yield name, folded
+            yield name, Folded(state, version, position, False, self._fold_version)
 
-    def apply(self, folded: Folded, row: Row) -> None:
-        """Fold one event more. Raises as `streams` does."""
-        stream, version, position, event_id, kind, schema_version, data, actor, recorded_at = row
-        if version != folded.version + 1:
-            what = f"after version {folded.version} comes version {version}"
-            raise DamagedStream(self._tenant_id, stream, what)
-        try:
-            event = self._decode(kind, schema_version, data)
-            folded.state = self._evolve(folded.state, Recorded(event, event_id, position, version, actor, recorded_at))
-        except UnknownEvent as unknown:
-            raise ReplayFailed(
-                f"{stream} holds an event that this version does not know ({unknown}): a newer Fidelog wrote it; replay "
+    def _fault(self, row: Row, fault: Exception) -> ReplayFailed:
+        stream, kind, version = row[0], row[1], row[6]
+        if isinstance(fault, UnknownEvent):
+            return ReplayFailed(
+                f"{stream} holds an event that this version does not know ({fault}): a newer Fidelog wrote it; replay "
                 "with that version"
-            ) from unknown
-        except Exception as fault:
-            what = f"version {version} ({kind}) cannot be folded ({type(fault).__name__})"
-            raise DamagedStream(self._tenant_id, stream, what) from fault
-        folded.version = version
-        folded.position = position
-        self.bytes += len(data)
+            )
+        what = f"version {version} ({kind}) cannot be folded ({type(fault).__name__})"
+        return DamagedStream(self._tenant_id, stream, what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from operator import itemgetter
 
 from psycopg import errors
 
@@ -18,9 +18,12 @@ from projections.read_model import ReadModel
 from projections.replay.comparing import Difference
 from projections.replay.faults import NewerFold, ReplayFailed
 from projections.replay.folding import Folder
-from projections.replay.sessions import Row, Session, int8
+from projections.replay.sessions import Call, Row, Session, int8
 
 TURN = statement("projections", "replay_turn")
+LOCK_OR_FAIL = statement("projections", "replay_lock")
+UNMOVED = statement("projections", "replay_unmoved")
+CLOCK = statement("projections", "replay_clock")
 EVENTS_SINCE = statement("projections", "replay_events_since")
 
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS, MOST_BYTES = 100, 10, 500, 4 << 20
@@ -29,6 +32,9 @@ LONG_SECONDS = 0.03
 """A transaction that held the lock longer makes the next ones smaller: no write waits longer than a second."""
 LOCK_SECONDS = 60.0
 """How long to try for the lock; each try ends after the session's lock_timeout, and a writer comes first."""
+
+UNEXPECTED_ROWS = "FL005"
+_STREAM_AND_VERSION = itemgetter(0, 6)
 
 _NOTHING: Future[None] = Future()
 _NOTHING.set_result(None)
@@ -86,7 +92,9 @@ class Healer:
         if difference.row is not None and difference.row[-1] > self._model.fold_version:
             raise NewerFold(self._model.table, difference.row[-1], self._model.fold_version)
         self._waiting.append(difference)
-        self._bytes += size + sum(len(value) for value in difference.row or () if isinstance(value, bytes))
+        self._bytes += size
+        if difference.row is not None:
+            self._bytes += sum(len(value) for value in difference.row if isinstance(value, bytes))
         if len(self._waiting) >= self._pace.rows or self._bytes >= MOST_BYTES:
             self._send()
 
@@ -113,10 +121,10 @@ class Healer:
 
     def _heal_part(self, part: _Part) -> None:
         deadline = time.monotonic() + LOCK_SECONDS
-        suspicious = False
+        careful = False
         while True:
             try:
-                self._replace(part, suspicious)
+                self._replace(part, careful)
                 return
             except (errors.LockNotAvailable, errors.DeadlockDetected) as busy:
                 if time.monotonic() > deadline:
@@ -124,17 +132,46 @@ class Healer:
                     raise ReplayFailed(what) from busy
             except errors.UniqueViolation as stands:
                 # A row that was missing is there: another replay put it there. Once more, deleting it first.
-                if suspicious:
+                if careful:
                     what = f"a newer Fidelog writes rows of {self._model.table}; they are left alone"
                     raise ReplayFailed(what) from stands
-                suspicious = True
+                careful = True
+            except errors.DatabaseError as other:
+                if careful or other.sqlstate != UNEXPECTED_ROWS:
+                    raise
+                careful = True  # a stream moved
             finally:
                 if self._session.in_transaction:
                     self._session.call(ROLLBACK)
             self._pause()
 
-    def _replace(self, part: _Part, suspicious: bool) -> None:
-        """One transaction: lock, fold what came since, delete, insert."""
+    def _replace(self, part: _Part, careful: bool) -> None:
+        """One transaction."""
+        held = self._replace_carefully(part) if careful else self._replace_unmoved(part)
+        self.healed += len(part.ids)
+        self._pace.held(held, len(part.ids))
+
+    def _replace_unmoved(self, part: _Part) -> float:
+        """For how many seconds the lock was held. One trip: the lock never waits for this process.
+
+        Raises an error of UNEXPECTED_ROWS, and changes nothing, when a stream moved since it was folded.
+        """
+        tenant = self._tenant_id.encode()
+        unmoved = (tenant, int8(self._head), part.streams)
+        trip: list[Call] = [
+            (BEGIN, ()), (SET_TENANT, (tenant,)), (TURN, (tenant,)), (LOCK_OR_FAIL, (tenant,)), (UNMOVED, unmoved)
+        ]  # fmt: skip
+        if part.there:
+            trip.append((self._model.delete, self._deleting(part.there)))
+        if part.insert is not None:
+            trip.append((self._model.insert, part.insert))
+        answers = self._session.trip([*trip, (CLOCK, ()), (COMMIT, ())])
+        locked, done = answers[4][0][1], answers[-2][0][0]
+        return float((done - locked).total_seconds())
+
+    def _replace_carefully(self, part: _Part) -> float:
+        """For how many seconds the lock was held. Folds what came since under it, and deletes rows that should not be
+        there."""
         call, tenant = self._session.call, self._tenant_id.encode()
         call(BEGIN)
         call(SET_TENANT, (tenant,))
@@ -144,23 +181,20 @@ class Healer:
         locked = time.monotonic()
         since = call(EVENTS_SINCE, (tenant, int8(self._head), part.streams))
         insert = part.insert if not since else self._moved(part, since)
-        there = part.ids if suspicious or since else part.there
-        if there:
-            call(self._model.delete, (tenant, arrays.text_array(there), int8(self._model.fold_version)))
+        call(self._model.delete, self._deleting(part.ids))
         if insert is not None:
             call(self._model.insert, insert)
         call(COMMIT)
-        self.healed += len(part.ids)
-        self._pace.held(time.monotonic() - locked, len(part.ids))
+        return time.monotonic() - locked
+
+    def _deleting(self, ids: Sequence[str]) -> Sequence[bytes]:
+        return self._tenant_id.encode(), arrays.text_array(ids), int8(self._model.fold_version)
 
     def _moved(self, part: _Part, since: Sequence[Row]) -> Sequence[bytes | None] | None:
         """What to insert when streams of the part went on since they were folded."""
         folder = Folder(self._tenant_id, self._model.fold, self._codec)
-        # Copies: the transaction may be tried again.
-        states = {stream: replace(state) for stream, state in part.states.items()}
-        for row in since:
-            folder.apply(states[row[0]], row)
-        return _insert(self._model, self._tenant_id, states)
+        moved = folder.streams([sorted(since, key=_STREAM_AND_VERSION)], part.states)
+        return _insert(self._model, self._tenant_id, {**part.states, **dict(moved)})
 
 
 class _Part:

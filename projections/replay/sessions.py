@@ -20,6 +20,8 @@ from eventstore.statements import Statement
 from eventstore.writer.frame import BEGIN_SNAPSHOT, COMMIT, HEAD, ROLLBACK, SET_TENANT
 
 Row = tuple[Any, ...]
+Call = tuple[Statement, Sequence[bytes | None]]
+"""A statement with its binary parameters."""
 
 BATCH = 500
 """Rows fetched at a time: events and rows of the largest size allowed still fit in memory several times over."""
@@ -70,18 +72,49 @@ class Session:
         self._asked: Portal | None = None
         self._readable = select.poll()
         self._readable.register(self._pgconn.socket, select.POLLIN)
+        self._writable = select.poll()
+        self._writable.register(self._pgconn.socket, select.POLLIN | select.POLLOUT)
 
     def call(self, wanted: Statement, parameters: Sequence[bytes | None] = ()) -> list[Row]:
         """Run a statement with binary parameters; its rows."""
         self._settle()
-        name = wanted.name.encode()
-        if wanted.name not in self._prepared:
-            self._sound(self._pgconn.prepare(name, wanted.sql.encode()))
-            self._prepared.add(wanted.name)
+        self._prepare(wanted)
         formats = [pq.Format.BINARY] * len(parameters)
         values: Any = parameters  # psycopg's stub of this one call forgets null
-        result = self._pgconn.exec_prepared(name, values, formats, pq.Format.BINARY)
+        result = self._pgconn.exec_prepared(wanted.name.encode(), values, formats, pq.Format.BINARY)
         return self._rows(self._sound(result))
+
+    def trip(self, calls: Sequence[Call]) -> list[list[Row]]:
+        """Run the statements in one round trip; the rows of each. After one that fails no other is run."""
+        self._settle()
+        for wanted, _ in calls:
+            self._prepare(wanted)
+        self._pgconn.enter_pipeline_mode()
+        try:
+            for wanted, parameters in calls:
+                formats = [pq.Format.BINARY] * len(parameters)
+                self._pgconn.send_query_prepared(
+                    wanted.name.encode(), _buffers(parameters), formats, result_format=pq.Format.BINARY
+                )
+            self._pgconn.pipeline_sync()
+            self._flush()
+            results = [self._next_result() for _ in calls]
+            self._next_result()  # of the end of the trip
+        finally:
+            self._pgconn.exit_pipeline_mode()
+        return [self._rows(self._sound(result)) for result in results]
+
+    def _flush(self) -> None:
+        """Send all that libpq holds; what the server says meanwhile is taken in, so that neither waits for the other."""
+        while self._pgconn.flush():
+            for _, event in self._writable.poll():
+                if event & select.POLLIN:
+                    self._pgconn.consume_input()
+
+    def _prepare(self, wanted: Statement) -> None:
+        if wanted.name not in self._prepared:
+            self._sound(self._pgconn.prepare(wanted.name.encode(), wanted.sql.encode()))
+            self._prepared.add(wanted.name)
 
     def open(self, name: str, declare: Statement, parameters: Sequence[bytes | None]) -> Portal:
         """The rows of a cursor that the statement declares under `name`, within a transaction."""
@@ -116,16 +149,24 @@ class Session:
         portal, self._asked = self._asked, None
         if portal is None:
             return
-        while self._pgconn.is_busy():
-            self._readable.poll()  # here, not in libpq, which would keep this process's other threads from running
-            self._pgconn.consume_input()
-        portal.result = self._pgconn.get_result()
-        while self._pgconn.get_result() is not None:
-            pass
+        portal.result = self._next_result()
         if portal.result is not None:
             self._sound(portal.result)
 
-    def _sound(self, result: pq.abc.PGresult) -> pq.abc.PGresult:
+    def _next_result(self) -> pq.abc.PGresult | None:
+        """The one result of a statement that was sent."""
+        while self._pgconn.is_busy():
+            self._readable.poll()  # here, not in libpq, which would keep this process's other threads from running
+            self._pgconn.consume_input()
+        result = self._pgconn.get_result()
+        if result is None or result.status != pq.ExecStatus.PIPELINE_SYNC:
+            while self._pgconn.get_result() is not None:
+                pass
+        return result
+
+    def _sound(self, result: pq.abc.PGresult | None) -> pq.abc.PGresult:
+        if result is None:
+            raise psycopg.OperationalError("the connection was lost")
         if result.status in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
             return result
         raise error_from_result(result)
