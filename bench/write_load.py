@@ -30,6 +30,7 @@ MANY_ROWS = (
     Row(MANY, "p50", OURS, PLAIN),
 )
 ONE_ROWS = (Row(ONE, "p50", OURS, PLAIN, Goal("≤", 2.0)),)
+ROWS = (*MANY_ROWS, *ONE_ROWS)
 
 WARM_UP_SECONDS = 1.5
 ONE_SECONDS = 1.5
