@@ -35,7 +35,8 @@ LIMIT = 32
 POLL_SECONDS = 0.002
 
 PAYLOAD = {"objective": "review allocation", "note": "x" * 120}
-RESULT = {"proposal": "keep", "note": "y" * 120}
+"""Of every contender's jobs."""
+RESULT = {"proposal": "keep"}
 
 _numbers = itertools.count(1)
 
@@ -44,7 +45,8 @@ class TaskLoad:
     """A contender: callers create tasks while fewer than `OPEN` are open, and 16 agents claim and complete them.
 
     An agent claims up to `LIMIT` of its tasks at once and completes what it got side by side, then claims again: what
-    README.md shows, with `limit`. Every request has an idempotency key. The readings' times are the claims'.
+    README.md shows, with `limit`. Every request has an idempotency key. A reading counts the lifecycles that began and
+    ended within the round; its times are those of creating, as its peers' are of enqueuing.
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -52,6 +54,8 @@ class TaskLoad:
         self._settings = settings
         self.completed = 0
         """Lifecycles since the start."""
+        self.claim_p99: list[float] = []
+        """Of each round, in seconds."""
 
     def measure(self, seconds: float) -> Reading:
         """Load it for `seconds` in an event loop of its own, after a tenth of them unmeasured and brought to an end."""
@@ -66,65 +70,71 @@ class TaskLoad:
         try:
             desk = _Desk(backend)
             await desk.meet_clients()
-            await self._load(desk, seconds / 10)
-            began = time.perf_counter()
-            claims, within, ended = await self._load(desk, seconds)
-            spread = reading(claims, ended - began)
-            return Reading(within, spread.seconds, spread.p50, spread.p99)
+            self.completed += (await _Round(desk, seconds / 10).run()).created
+            round_ = await _Round(desk, seconds).run()
         finally:
             await backend.stop()
-
-    async def _load(self, desk: _Desk, seconds: float) -> tuple[list[float], int, float]:
-        """The claims' times, the lifecycles that ended within `seconds`, and when those were over."""
-        round_ = _Round(desk, time.perf_counter() + seconds)
-        async with asyncio.TaskGroup() as callers:
-            for _ in range(IN_FLIGHT):
-                callers.create_task(round_.create())
-            for number in range(AGENTS):
-                callers.create_task(round_.work(f"agent{number}"))
         self.completed += round_.created
-        return round_.claims, round_.within, round_.end
+        self.claim_p99.append(reading(round_.claims, seconds).p99)
+        spread = reading(round_.creates, seconds)
+        return Reading(round_.within, seconds, spread.p50, spread.p99)
 
 
 class _Round:
-    """A stretch of load, and what became of it."""
+    """A stretch of load, and what became of it: it goes on until every task that was created is completed."""
 
-    def __init__(self, desk: _Desk, end: float) -> None:
+    def __init__(self, desk: _Desk, seconds: float) -> None:
         self._desk = desk
-        self.end = end
-        self.created = 0
-        self.finished = 0
-        self.within = 0
-        self.claims: list[float] = []
+        self._seconds = seconds
+        self._end = 0.0
         self._creating = IN_FLIGHT
+        self._finished = 0
+        self.within = 0
+        """Lifecycles that ended in time."""
+        self.creates: list[float] = []
+        self.claims: list[float] = []
 
-    async def create(self) -> None:
-        desk = self._desk
-        while time.perf_counter() < self.end:
-            if self.created - self.finished + self._creating > OPEN:
+    @property
+    def created(self) -> int:
+        """Tasks created."""
+        return len(self.creates)
+
+    async def run(self) -> _Round:
+        """Callers and agents, side by side."""
+        self._end = time.perf_counter() + self._seconds
+        async with asyncio.TaskGroup() as group:
+            for _ in range(IN_FLIGHT):
+                group.create_task(self._create())
+            for number in range(AGENTS):
+                group.create_task(self._work(f"agent{number}"))
+        return self
+
+    async def _create(self) -> None:
+        clock, desk = time.perf_counter, self._desk
+        while clock() < self._end:
+            if self.created - self._finished + self._creating > OPEN:
                 await asyncio.sleep(POLL_SECONDS)
                 continue
+            began = clock()
             await desk.create(next(_numbers))
-            self.created += 1
+            self.creates.append(clock() - began)
         self._creating -= 1
 
-    async def work(self, agent: str) -> None:
+    async def _work(self, agent: str) -> None:
         clock, desk = time.perf_counter, self._desk
-        while self._creating or self.finished < self.created:
+        while self._creating or self._finished < self.created:
             began = clock()
             tasks = await desk.claim(agent)
             if not tasks:
                 await asyncio.sleep(POLL_SECONDS)
                 continue
-            if began < self.end:
-                self.claims.append(clock() - began)
+            self.claims.append(clock() - began)
             await asyncio.gather(*(self._complete(agent, task) for task in tasks))
 
     async def _complete(self, agent: str, task: Mapping[str, Any]) -> None:
         await self._desk.complete(agent, task)
-        self.finished += 1
-        if time.perf_counter() <= self.end:
-            self.within += 1
+        self._finished += 1
+        self.within += time.perf_counter() <= self._end
 
 
 class _Desk:
