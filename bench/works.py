@@ -9,6 +9,8 @@ from typing import Protocol
 from bench import engine_load, read_load, write_load
 from bench.engine_load import EngineWork
 from bench.freshness import Freshness
+from bench.lifecycles import LifecycleWork
+from bench.officers_queries import OfficersQueries
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.read_load import ReadLoad
@@ -63,6 +65,8 @@ class Entry:
 WORKS: dict[str, Entry] = {
     "S1": Entry("writing over HTTP", lambda plan: WriteLoad(plan.rounds, plan.seconds), write_load.ROWS),
     "S2": Entry("the engine in process", lambda plan: EngineWork(plan.rounds, plan.seconds), engine_load.ROWS),
+    "S3": Entry("task lifecycles", lambda plan: LifecycleWork(plan.rounds, plan.seconds)),
+    "S5": Entry("officers' queries as the log grows", lambda plan: OfficersQueries(plan.sizes, plan.rounds)),
     "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds)),
     "S11": Entry("reading over HTTP", lambda plan: ReadLoad(plan.rounds, plan.seconds), read_load.ALL_ROWS),
 }

@@ -21,7 +21,7 @@ class Limits:
     queue_bytes: int = 64 << 20
     batch_commands: int = 512
     split_commands: int = 64
-    """From so many commands in flight on, a batch has at most half of them (docs/adr/0014-half-is-written.md)."""
+    """From so many commands in flight on, a batch has at most half of them (docs/adr/0013-half-is-written.md)."""
     batch_bytes: int = 4 << 20
     lanes: int = 2
     connect_seconds: float = 1.0
@@ -59,7 +59,7 @@ class Queue:
 
     def take(self, limits: Limits) -> list[Waiting]:
         """The next batch. Of many in flight no more than half: the callers of one half are answered, and send their next
-        commands, while the other half is written (docs/adr/0014-half-is-written.md)."""
+        commands, while the other half is written (docs/adr/0013-half-is-written.md)."""
         batch: list[Waiting] = []
         size, most = 0, limits.batch_commands
         if (in_flight := len(self.waiting) + self.taken) >= limits.split_commands:
