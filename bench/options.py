@@ -72,8 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--only", action="append", type=lambda text: text.split(","), metavar="WORK,…", help=f"of {', '.join(WORKS)}")
     add("--quick", action="store_true", help=f"{' and '.join(QUICK_WORKS)}, fewer and shorter rounds")
-    add("--rounds", type=_above(0, int), help=f"of every load; {FULL.rounds}, quick {QUICK.rounds}, two trees {DUEL.rounds}")
-    add("--seconds", type=_above(0, float), help=f"of a round; {FULL.seconds:g}, quick {QUICK.seconds:g}, two trees {DUEL.seconds:g}")
+    add(
+        "--rounds",
+        type=_above(0, int),
+        help=f"of every load; {FULL.rounds}, quick {QUICK.rounds}, two trees {DUEL.rounds}",
+    )
+    add(
+        "--seconds",
+        type=_above(0, float),
+        help=f"of a round; {FULL.seconds:g}, quick {QUICK.seconds:g}, two trees {DUEL.seconds:g}",
+    )
     add("--sizes", type=_sizes, metavar="EVENTS,…", help="of the log, for what is measured as it grows")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--against", metavar="REV", help="this tree against another commit of ours")

@@ -52,7 +52,9 @@ def in_node(script: str, package: str) -> Program:
         missing = f"Node.js {NODE_AT_LEAST} is missing; install the peers with it: {INSTALL_NODE}"
     elif not (NODE_FOLDER / "node_modules" / package / "package.json").exists():
         missing = f"{package} is missing; install it: {INSTALL_NODE}"
-    return Program([node or "node", str(NODE_FOLDER / f"{script}.mjs")], f"node bench/peers/node/{script}.mjs JSON", missing)
+    return Program(
+        [node or "node", str(NODE_FOLDER / f"{script}.mjs")], f"node bench/peers/node/{script}.mjs JSON", missing
+    )
 
 
 def _node() -> str | None:
