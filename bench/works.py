@@ -16,6 +16,7 @@ from bench.progress import Tell
 from bench.read_load import ReadLoad
 from bench.report import Report, Row
 from bench.rounds import ENOUGH_ROUNDS
+from bench.storage import StorageWork
 from bench.write_load import WriteLoad
 
 
@@ -67,6 +68,7 @@ WORKS: dict[str, Entry] = {
     "S2": Entry("the engine in process", lambda plan: EngineWork(plan.rounds, plan.seconds), engine_load.ROWS),
     "S3": Entry("task lifecycles", lambda plan: LifecycleWork(plan.rounds, plan.seconds)),
     "S5": Entry("officers' queries as the log grows", lambda plan: OfficersQueries(plan.sizes, plan.rounds)),
+    "S7": Entry("storage", lambda plan: StorageWork(plan.seconds)),
     "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds)),
     "S11": Entry("reading over HTTP", lambda plan: ReadLoad(plan.rounds, plan.seconds), read_load.ALL_ROWS),
 }

@@ -61,5 +61,5 @@ class Round:
 
     async def _drain(self, first: int) -> None:
         async with asyncio.timeout(DRAIN_SECONDS):
-            while await self._completed() - first < len(self._times):  # noqa: ASYNC110  # a table tells, no event
+            while await self._completed() - first < len(self._times):  # noqa: ASYNC110  # the tables tell it, no event
                 await asyncio.sleep(POLL_SECONDS)

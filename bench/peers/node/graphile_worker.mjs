@@ -15,6 +15,7 @@ const COMPLETED = `
 const logger = new Logger(() => () => {});
 const pool = new pg.Pool({ connectionString: order.url, max: CONNECTIONS });
 pool.on("error", (error) => console.error(error));
+pool.on("connect", (client) => client.on("error", (error) => console.error(error)));
 const utils = await makeWorkerUtils({ pgPool: pool, logger });
 await utils.migrate();
 const runner = await run({
