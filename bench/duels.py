@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import http_load, read_load, reading_data, servers
-from bench.http_load import HttpLoad, Requests
-from bench.one_write import OneWrite
+from bench import http_load, read_load, reading_data
+from bench.fresh_server import FreshServer, by_many, by_one, serving
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.report import Report, Row
-from bench.rounds import FIGURES, Figure, MeasurementError, Reading, alternate, reading
+from bench.rounds import FIGURES, Figure, MeasurementError, Reading, Series, alternate, reading
 from bench.trees import Tree, TreeDatabase
 from bench.works import Entry, Plan, Work
 
-WARM_UP_SECONDS = 1.5
-ONE_SECONDS = 1.5
 START_SECONDS = 60.0
 IN_PROCESS = Path(__file__).with_name("in_process.py")
 SHAPES: tuple[tuple[str, int, int | None], ...] = (
@@ -28,6 +24,7 @@ SHAPES: tuple[tuple[str, int, int | None], ...] = (
     ("engine, 256 in flight, new streams", 256, None),
     ("engine, 256 in flight, 100 hot streams", 256, 100),
 )
+NO_WRK = f"{http_load.WRK} is missing; install it: {http_load.INSTALL}"
 MANY = "POST /clients, 128 connections"
 ONE = "POST /clients, one at a time"
 
@@ -38,7 +35,7 @@ _firsts = itertools.count(1, 100_000_000)
 
 @dataclass(frozen=True)
 class WriteDuel:
-    """S1: `fidelog serve` of each tree, side by side."""
+    """S1: writes of many callers and of one."""
 
     trees: Trees
     rounds: int
@@ -47,7 +44,7 @@ class WriteDuel:
     @property
     def steps(self) -> int:
         """How many steps of progress it tells."""
-        return 1 + (2 + 2 * self.rounds if http_load.available() else 0) + 2 * self.rounds
+        return 1 + 2 * self.rounds * (2 if http_load.available() else 1)
 
     @property
     def commands(self) -> list[str]:
@@ -56,38 +53,19 @@ class WriteDuel:
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
         """Measure and report. Raises MeasurementError."""
-        tell("starting the servers")
-        databases = {tree.name: tree.prepare(postgres, f"writes_{number}") for number, tree in enumerate(self.trees)}
-        with served(databases, postgres) as urls:
-            if http_load.available():
-                loads = [HttpLoad(name, url) for name, url in urls.items()]
-                alternate(loads, 1, min(WARM_UP_SECONDS, self.seconds), lambda message: tell(f"warm-up, {message}"))
-                report.add(MANY, alternate(loads, self.rounds, self.seconds, tell), rows(MANY, self.trees))
-                for load in loads:
-                    _check_stored(postgres, databases[load.name], load.answered)
-            else:
-                missing = f"{http_load.WRK} is missing; install it: {http_load.INSTALL}"
-                report.rows += [(row, None) for row in rows(MANY, self.trees, not_run=missing)]
-            self._one(urls, report, tell)
-
-    def _one(self, urls: Mapping[str, str], report: Report, tell: Tell) -> None:
-        with ExitStack() as stack:
-            callers = [stack.enter_context(OneWrite(name, url)) for name, url in urls.items()]
-            seconds = min(ONE_SECONDS, self.seconds)
-            series = alternate(callers, self.rounds, seconds, lambda message: tell(f"one at a time, {message}"))
+        tell("making the databases")
+        databases = [tree.prepare(postgres, f"writes_{number}") for number, tree in enumerate(self.trees)]
+        if http_load.available():
+            contenders = [FreshServer(one, postgres.folder, by_many(http_load.POST_CLIENTS)) for one in databases]
+            series = alternate(contenders, self.rounds, self.seconds, tell)
+            report.add(MANY, series, rows(MANY, self.trees))
+            for database in databases:
+                _check_stored(postgres, database, series)
+        else:
+            report.rows += [(row, None) for row in rows(MANY, self.trees, not_run=NO_WRK)]
+        callers = [FreshServer(one, postgres.folder, by_one) for one in databases]
+        series = alternate(callers, self.rounds, self.seconds, lambda message: tell(f"one at a time, {message}"))
         report.add(ONE, series, rows(ONE, self.trees, ("p50",)))
-
-
-@contextmanager
-def served(databases: Mapping[str, TreeDatabase], postgres: Postgres) -> Iterator[dict[str, str]]:
-    """Servers of all trees; their URLs by the trees' names."""
-    with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(
-                servers.fidelog_of(database.name, database.tree.programs, database.settings, postgres.folder)
-            )
-            for name, database in databases.items()
-        }
 
 
 def rows(work: str, trees: Trees, figures: tuple[Figure, ...] = FIGURES, not_run: str = "") -> list[Row]:
@@ -95,7 +73,8 @@ def rows(work: str, trees: Trees, figures: tuple[Figure, ...] = FIGURES, not_run
     return [Row(work, figure, trees[0].name, trees[1].name, not_run=not_run) for figure in figures]
 
 
-def _check_stored(postgres: Postgres, database: TreeDatabase, answered: int) -> None:
+def _check_stored(postgres: Postgres, database: TreeDatabase, series: Series) -> None:
+    answered = sum(one.count for one in series.readings[database.tree.name])
     events = int(postgres.row("SELECT count(*) FROM fidelog.events", database.name)[0])
     if events < answered:
         raise MeasurementError(f"{database.tree.name} answered {answered} writes and stored {events} events")
@@ -153,7 +132,7 @@ class EngineProcess:
 
 @dataclass(frozen=True)
 class ReadDuel:
-    """S11: `fidelog serve` of each tree, with the same clients and tasks."""
+    """S11: reads of the same clients and tasks. A route that one of the trees has not is not measured."""
 
     trees: Trees
     rounds: int
@@ -162,7 +141,7 @@ class ReadDuel:
     @property
     def steps(self) -> int:
         """How many steps of progress it tells."""
-        return 1 + (len(read_load.WORKS) * (2 + 2 * self.rounds) if http_load.available() else 0)
+        return 1 + len(read_load.WORKS) * 2 * self.rounds
 
     @property
     def commands(self) -> list[str]:
@@ -171,28 +150,31 @@ class ReadDuel:
         return [" ".join(http_load.command(url, self.seconds, requests, 1)) for requests in read_load.WORKS.values()]
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
-        """Measure and report. A route that one of the trees has not is not measured. Raises MeasurementError."""
+        """Measure and report. Raises MeasurementError."""
+        if not http_load.available():
+            report.rows += [(row, None) for title in read_load.WORKS for row in rows(title, self.trees, not_run=NO_WRK)]
+            return
         tell("writing what is read")
-        databases = {tree.name: tree.prepare(postgres, f"reads_{number}") for number, tree in enumerate(self.trees)}
-        with served(databases, postgres) as urls:
-            for name, url in urls.items():
-                reading_data.write_ours(url)
-                reading_data.settle(postgres.url(databases[name].name))
-            for title, requests in read_load.WORKS.items():
-                if why := _why_not_read(urls, requests):
-                    report.rows += [(row, None) for row in rows(title, self.trees, not_run=why)]
-                    continue
-                loads = [HttpLoad(name, url, requests) for name, url in urls.items()]
-                alternate(loads, 1, min(WARM_UP_SECONDS, self.seconds), lambda message: tell(f"warm-up, {message}"))
-                report.add(title, alternate(loads, self.rounds, self.seconds, tell), rows(title, self.trees))
+        databases = [tree.prepare(postgres, f"reads_{number}") for number, tree in enumerate(self.trees)]
+        answered = {database.tree.name: _write_what_is_read(postgres, database) for database in databases}
+        for title, requests in read_load.WORKS.items():
+            if without := [name for name, titles in answered.items() if title not in titles]:
+                why = f"{' and '.join(without)} does not answer it"
+                report.rows += [(row, None) for row in rows(title, self.trees, not_run=why)]
+                continue
+            contenders = [FreshServer(database, postgres.folder, by_many(requests)) for database in databases]
+            series = alternate(contenders, self.rounds, self.seconds, tell)
+            report.add(title, series, rows(title, self.trees))
 
 
-def _why_not_read(urls: Mapping[str, str], requests: Requests) -> str:
-    if not http_load.available():
-        return f"{http_load.WRK} is missing; install it: {http_load.INSTALL}"
-    path = requests.arguments(1)[0] % 1
-    without = [name for name, url in urls.items() if not reading_data.answers(url, path)]
-    return f"{' and '.join(without)} does not answer GET {path}" if without else ""
+def _write_what_is_read(postgres: Postgres, database: TreeDatabase) -> set[str]:
+    """Which of the works the tree can answer."""
+    paths = {title: requests.arguments(1)[0] % 1 for title, requests in read_load.WORKS.items()}
+    with serving(database, postgres.folder) as url:
+        reading_data.write_ours(url)
+        answered = {title for title, path in paths.items() if reading_data.answers(url, path)}
+    reading_data.settle(postgres.url(database.name))
+    return answered
 
 
 DUELS: dict[str, tuple[str, Callable[[Trees, Plan], Work]]] = {
