@@ -29,8 +29,6 @@ BYTES_AN_EVENT = 2_300
 SPARE_BYTES = 10 << 30
 """For WAL, and for what is written while measuring."""
 
-TABLES = ("events", "audit_index", "agent_tasks", "client_profiles")
-
 
 def named(events: int) -> str:
     """A log's size as it is written: 10k, 1M."""

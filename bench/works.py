@@ -9,6 +9,7 @@ from typing import Protocol
 from bench import engine_load, read_load, write_load
 from bench.engine_load import EngineWork
 from bench.freshness import Freshness
+from bench.growth import Growth
 from bench.lifecycles import LifecycleWork
 from bench.officers_queries import OfficersQueries
 from bench.postgres import Postgres
@@ -17,6 +18,7 @@ from bench.read_load import ReadLoad
 from bench.report import Report, Row
 from bench.rounds import ENOUGH_ROUNDS
 from bench.storage import StorageWork
+from bench.tasks import TaskLoad
 from bench.write_load import WriteLoad
 
 
@@ -70,5 +72,6 @@ WORKS: dict[str, Entry] = {
     "S5": Entry("officers' queries as the log grows", lambda plan: OfficersQueries(plan.sizes, plan.rounds)),
     "S7": Entry("storage", lambda plan: StorageWork(plan.seconds)),
     "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds)),
+    "S10": Entry("growth", lambda plan: Growth(plan.sizes, plan.rounds, plan.seconds, TaskLoad)),
     "S11": Entry("reading over HTTP", lambda plan: ReadLoad(plan.rounds, plan.seconds), read_load.ALL_ROWS),
 }
