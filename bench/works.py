@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench import engine_load, write_load
+from bench import engine_load, lifecycles, write_load
 from bench.engine_load import EngineWork
+from bench.lifecycles import LifecycleWork
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.report import Report, Row
 from bench.rounds import ENOUGH_ROUNDS
+from bench.storage import StorageWork
 from bench.write_load import WriteLoad
 
 
@@ -61,4 +63,6 @@ class Entry:
 WORKS: dict[str, Entry] = {
     "S1": Entry("writing over HTTP", lambda plan: WriteLoad(plan.rounds, plan.seconds), write_load.ROWS),
     "S2": Entry("the engine in process", lambda plan: EngineWork(plan.rounds, plan.seconds), engine_load.ROWS),
+    "S3": Entry("task lifecycles", lambda plan: LifecycleWork(plan.rounds, plan.seconds), lifecycles.ROWS),
+    "S7": Entry("storage", lambda plan: StorageWork(plan.seconds)),
 }
