@@ -38,14 +38,14 @@ TOTAL = (
     "SELECT coalesce(sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass)), 0) FROM pg_tables"
 )
 LIKE_OURS = {
-    "events": "CREATE TABLE again (LIKE fidelog.events INCLUDING INDEXES)",
+    "again": "CREATE TABLE again (LIKE fidelog.events INCLUDING INDEXES)",
     "bare": "CREATE TABLE bare (LIKE fidelog.events, PRIMARY KEY (tenant_id, position))",
 }
 APART = {
-    "officer's index, bytes a row": "SELECT pg_total_relation_size('fidelog.audit_index') / count(*) FROM fidelog.audit_index",
-    "read model, bytes a client": "SELECT pg_total_relation_size('fidelog.client_profiles') / count(*) FROM fidelog.client_profiles",
-    "keys, bytes a client": "SELECT pg_total_relation_size('fidelog.client_keys') / count(*) FROM fidelog.client_keys",
-}  # fmt: skip
+    "officer's index, bytes a row": "fidelog.audit_index",
+    "read model, bytes a client": "fidelog.client_profiles",
+    "keys, bytes a client": "fidelog.client_keys",
+}
 NOTE = (
     f"S7: the same number of events with the same data, in {STREAMS:,} streams, one a command, into empty tables after a "
     "CHECKPOINT. Ours has its other tables apart, and its WAL twice: all that the engine wrote, and the same rows appended "
@@ -83,9 +83,10 @@ class StorageWork:
             shape = Shape(AT_ONCE, STREAMS)
             number = uvloop.run(measure(postgres.settings(ours), shape, self.seconds, itertools.count(1))).committed
         sample = sample_event(ours)
-        events = _appended_again(postgres, "events", "again", number)
+        events = Cost(_disk(postgres, "fidelog.events", number), _appended_again(postgres, "again", number))
         tell("storage: a bare table")
-        bare = _appended_again(postgres, "bare", "bare", number)
+        wal = _appended_again(postgres, "bare", number)
+        bare = Cost(_disk(postgres, "bare", number), wal)
         report.facts += _facts("Fidelog", events)
         report.facts += _apart(postgres, written[0] / number)
         report.facts += _facts("a bare table with the same columns", bare)
@@ -122,25 +123,31 @@ def _facts(name: str, cost: Cost) -> list[Fact]:
 def _apart(postgres: Postgres, wal: float) -> list[Fact]:
     """What the engine writes besides the events."""
     facts = [Fact(WORK, f"Fidelog: {WAL}, with index, read model, keys", wal, "bytes")]
-    for figure, query in APART.items():
-        facts.append(Fact(WORK, f"Fidelog: {figure}", float(postgres.row(query, DATABASE)[0]), "bytes"))
+    for figure, table in APART.items():
+        size = postgres.row(f"SELECT pg_total_relation_size('{table}')::float8 / count(*) FROM {table}", DATABASE)
+        facts.append(Fact(WORK, f"Fidelog: {figure}", float(size[0]), "bytes"))
     return facts
 
 
-def _appended_again(postgres: Postgres, kind: str, table: str, number: int) -> Cost:
-    """Our rows in another table, in batches as the engine's."""
+def _disk(postgres: Postgres, table: str, number: int) -> float:
+    """Bytes an event in one of our tables. Raises MeasurementError unless all are there."""
+    stored, disk = postgres.row(f"SELECT count(*), pg_total_relation_size('{table}') FROM {table}", DATABASE)
+    if stored != number:
+        raise MeasurementError(f"{number} events were committed and {stored} are in {table}")
+    return float(disk) / number
+
+
+def _appended_again(postgres: Postgres, table: str, number: int) -> float:
+    """Bytes of WAL an event when our rows go into another table, in batches as the engine's."""
+    append = (
+        f"INSERT INTO {table} SELECT * FROM fidelog.events WHERE position > %s AND position <= %s ORDER BY position"
+    )
     with psycopg.connect(postgres.url(DATABASE), autocommit=True) as connection:
-        connection.execute(LIKE_OURS[kind].encode())
-        append = (
-            f"INSERT INTO {table} SELECT * FROM fidelog.events WHERE position > %s AND position <= %s ORDER BY position"
-        )
+        connection.execute(LIKE_OURS[table].encode())
         with _wal(postgres) as written:
             for first in range(0, number, AT_ONCE):
                 connection.execute(append.encode(), (first, first + AT_ONCE))
-        stored, disk = postgres.row(f"SELECT count(*), pg_total_relation_size('{table}') FROM {table}", DATABASE)
-    if stored != number:
-        raise MeasurementError(f"{number} events were committed and {stored} are stored")
-    return Cost(disk / number, written[0] / number)
+    return written[0] / number
 
 
 @contextmanager
