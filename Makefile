@@ -34,7 +34,7 @@ bench: $(VENV)/.benched ## every work against its peers, as ratios in one run; w
 bench-quick: $(VENV)/.benched ## writes and the engine against their peers (2 to 4 minutes)
 	$(BIN)/python -m bench --quick
 
-bench-against: $(VENV)/.installed ## this tree against another commit of ours, as ratios in one run: REV=<commit>
+bench-against: $(VENV)/.installed ## this tree against another commit of ours, as ratios in one run: REV=<commit> (10 to 15 minutes)
 	@test -n "$(REV)" || { echo "bench: name a commit: make bench-against REV=<commit>" >&2; exit 2; }
 	$(BIN)/python -m bench --against "$(REV)"
 
