@@ -15,6 +15,7 @@ from api.call import Call
 from api.lean import LeanRoute, Operation, instance
 from api.models import ProblemOut, StatusOut
 from api.problems import Problem
+from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
 from api.routes.health import HealthRoutes
@@ -49,15 +50,16 @@ class Fidelog(FastAPI):
             TaskEndRoutes(backend, writes, facts),
             AuditRoutes(backend),
             TimelineRoutes(backend),
+            AdminRoutes(backend, writes),
             HealthRoutes(backend),
         )
         for area in areas:
             for operation in area.operations():
-                self.router.routes.append(LeanRoute(operation, backend.require))
+                self.router.routes.append(LeanRoute(operation, backend.require, backend.gate))
         document = Operation(
             "GET", "/openapi.json", "This document", self._document, answer=StatusOut, documented=False
         )
-        self.router.routes.append(LeanRoute(document, backend.require))
+        self.router.routes.append(LeanRoute(document, backend.require, backend.gate))
         self.router.default = _no_route
         lean = [route for route in self.router.routes if isinstance(route, LeanRoute)]
         for route in lean:

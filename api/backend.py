@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import psycopg
+
 from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server, weak_logins
+from api.identity import uses
+from api.identity.accesses import Accesses
+from api.identity.directory import Directory
+from api.identity.gate import Gate
+from api.identity.tokens import Tokens
 from api.leases import LeaseSweep
 from api.metrics import Metrics
 from api.settings import Settings
+from api.tenancy import Tenancies, end
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
@@ -24,7 +33,6 @@ from eventstore.writer.engine import Engine
 from eventstore.writer.queues import Limits
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Writer
-from projections.audit_index import audit_index
 from projections.engine import engine as product_engine
 from projections.engine import read_models
 from projections.queries import Queries
@@ -34,7 +42,6 @@ from projections.trail import Trail
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
-FIRST_TURN_SECONDS = 2.0
 
 Condition = Literal["starting", "ready", "database-unavailable", "stopping"]
 
@@ -57,6 +64,7 @@ class Backend:
     queries: Queries
     trail: Trail
     writer: Writer
+    directory: Directory
 
     def __init__(self, settings: Settings, limits: Limits | None = None, engine: Engine | None = None) -> None:
         self.settings = settings
@@ -67,14 +75,16 @@ class Backend:
         self.engine = engine or product_engine()
         self._server: EmbeddedServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._following: list[asyncio.Task[None]] = []
-        self.index: Tail = audit_index(self.tenant_id)
-        self.tails: tuple[Tail, ...] = (self.index,)
-        self.metrics = Metrics(lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self.tails)
+        self._gate: Gate | None = None
+        self._uses_saved = time.monotonic()
+        self._tenancies = Tenancies(self._sweep)
+        self.metrics = Metrics(
+            lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self._tenancies.tails
+        )
 
     async def start(self, notice: Callable[[str], None]) -> None:
         """Bring everything up. Raises EmbeddedServerError, MigrationError, KeyUnavailable, psycopg.Error."""
-        if self.settings.database_url is None and not self.settings.login_urls:
+        if self.settings.embedded:
             self._server, self.database = await start_embedded(self.settings, notice)
         else:
             self.database = await use_server(self.settings)
@@ -83,19 +93,31 @@ class Backend:
         self.vault = await open_vault(self.database, self.settings)
         await self._open()
         await self.log.head(self.tenant_id)
-        await self._follow()
+        await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
         _settle_collector()
         self.condition = "ready"
-        sweep = LeaseSweep(self.tenant_id, self.queries, self.writer, self.vault, self.ids)
-        self._tasks = [
-            asyncio.create_task(self._watching(notice), name="watch"),
-            asyncio.create_task(sweep.run(), name="leases"),
-        ]
+        self._tasks = [asyncio.create_task(self._watching(notice), name="watch")]
 
     def require(self) -> None:
         """Raises DatabaseUnavailable until everything is up."""
         if self.condition == "starting":
             raise DatabaseUnavailable("the server is starting")
+
+    def gate(self) -> Gate | None:
+        """Who admits callers; None until everything is up."""
+        return self._gate
+
+    def index(self, tenant_id: str) -> Tail:
+        """The tail that fills the tenant's part of the officer's index."""
+        return self._tenancies[tenant_id].index
+
+    @property
+    def tails(self) -> tuple[Tail, ...]:
+        """Every tail of this process."""
+        return self._tenancies.tails
+
+    def _sweep(self, tenant_id: str) -> LeaseSweep:
+        return LeaseSweep(tenant_id, self.queries, self.writer, self.vault, self.ids)
 
     async def _open(self) -> None:
         self.reader = Reader(self.database.url("reader"))
@@ -105,42 +127,56 @@ class Backend:
         self.trail = Trail(self.reader)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
         self.writer.start()
+        self.directory = Directory(self.reader, self.vault, self.tenant_id)
+        await self.directory.refresh()
+        settings = self.settings
+        self._gate = Gate(
+            self.directory,
+            Accesses(self.writer, self.vault, self.ids, everybody=settings.access_log == "all"),
+            None if settings.issuer is None else Tokens(settings.issuer),
+            home=self.tenant_id if settings.keyless else None,
+            opened=frozenset({"GET /metrics"}) if settings.loopback else frozenset(),
+        )
 
     async def _connect(self) -> Pipeline:
         statements = [*STATEMENTS, *self.engine.statements()]
         return await Pipeline.connect(self.database.url("writer"), statements)
-
-    async def _follow(self) -> None:
-        """Start the tails; each looks once before anybody is told how far it has got."""
-        url = self.database.url("keeper")
-        self._following = [asyncio.create_task(tail.run(url), name=f"tail-{tail.name}") for tail in self.tails]
-        await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
 
     def _on_batch(self, commands: int, events: Sequence[RecordedEvent], seconds: float) -> None:
         """Count; and when events were committed, whoever follows the log need not wait for its timer."""
         self.metrics.batch(commands, seconds)
         if events:
             self.metrics.appended(events)
-            for tail in self.tails:
-                tail.wake()
+            self._tenancies.wake(events[0].tenant_id)
 
     def end_waits(self) -> None:
         """The server is about to stop: requests that wait for something are answered now."""
-        for tail in self.tails:
-            tail.end_waits()
+        self._tenancies.end_waits()
 
     async def _watching(self, notice: Callable[[str], None]) -> None:
         """Notice when the database goes away, and see that the embedded one comes back."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                await self.reader.ping(self.tenant_id)
+                await self.directory.refresh(once=True)
                 self.condition = "ready"
+                await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
+                await self._save_uses()
             except DatabaseUnavailable:
                 if self.condition == "ready":
                     notice("the database does not answer; writes get 503 until it does")
                 self.condition = "database-unavailable"
                 await self._restart(notice)
+
+    async def _save_uses(self) -> None:
+        used = self.directory.used
+        if used and time.monotonic() - self._uses_saved > uses.EVERY_SECONDS:
+            self._uses_saved = time.monotonic()
+            self.directory.used = {}
+            try:
+                await uses.save(self.database.url("keeper"), used)
+            except psycopg.Error as error:
+                log.warning("when keys were used could not be written down: %s", error)
 
     async def _restart(self, notice: Callable[[str], None]) -> None:
         if self._server is None:
@@ -156,15 +192,9 @@ class Backend:
         self.condition = "stopping"
         self.end_waits()
         if self._tasks:
-            await _end(self._tasks)
+            await end(self._tasks)
+            await self._tenancies.stop()
             await self.writer.close(drain_seconds)
             await self.reader.close()
-        await _end(self._following)
         if self._server is not None:
             await asyncio.to_thread(self._server.leave)
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

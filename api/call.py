@@ -1,6 +1,6 @@
 """A request as a handler sees it, read and checked in the order that decides which fault is answered first.
 
-413, 415, 400 and 403 end the reading at once; whatever makes the request invalid (422) is collected from path, query,
+413, 415, 400, 401 and 403 end the reading at once; whatever makes the request invalid (422) is collected from path, query,
 headers and body, and answered together.
 """
 
@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, get_origin
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
+from api.identity.actors import ACTOR, USER
+from api.identity.caller import AGENT, LOCAL_ACTOR, Caller
+from api.identity.keys import KEY_ID
+from api.identity.roles import TASKS_MANAGE
 from api.json_body import check_free_json, escape, parse
 from api.models import IDENTIFIER, UUID
 from api.problems import Fault, Problem, invalid
@@ -25,14 +30,12 @@ MAX_DRAINED_BYTES = 32 << 20
 """How much of a body that is too large is still taken, so that its sender is there to read the answer."""
 MAX_HEADER_BYTES = 16 << 10
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-LOCAL_ACTOR = "user:local"
 
 Scope = Mapping[str, Any]
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 _QUOTED = re.compile(r'"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"')
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
-_ACTOR = re.compile(rf"user:{_NAME}|agent:{_NAME}(?:@[A-Za-z0-9._-]{{1,64}})?")
+_PURPOSE = re.compile(r"[\x20-\x7e]{1,200}")
 _ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<value>[\x21\x23-\x7e]*)"')
 _VERSION = re.compile(r"(?P<version>0|[1-9][0-9]{0,17})(?:\..*)?")
 _TRACEPARENT = re.compile(
@@ -43,8 +46,14 @@ _PATTERNS = {
     "client_id": re.compile(IDENTIFIER),
     "task_id": re.compile(UUID),
     "position": re.compile(r"[1-9][0-9]{0,18}", re.ASCII),
+    "key_id": re.compile(KEY_ID),
 }
-_SINGLE = frozenset({b"idempotency-key", b"if-match", b"fidelog-actor", b"fidelog-correlation-id", b"host", b"origin"})
+_SINGLE = frozenset(
+    {
+        b"authorization", b"fidelog-actor", b"fidelog-correlation-id", b"fidelog-on-behalf-of", b"fidelog-purpose",
+        b"host", b"idempotency-key", b"if-match", b"origin",
+    }
+)  # fmt: skip
 
 
 class Disconnected(Exception):
@@ -52,15 +61,18 @@ class Disconnected(Exception):
 
 
 class Call:
-    """One request. After `check`, `input` and `query` hold the models, and path parameters are in canonical form."""
+    """One request. `admit` gives it its caller. After `check`, `input` and `query` hold the models, and path parameters
+    are in canonical form."""
 
     __slots__ = (
-        "_faults", "_too_large", "_versions", "actor", "body", "correlation_id", "header_bytes", "headers", "idempotency_key", "input",
-        "query", "scope",
+        "_faults", "_too_large", "_versions", "actor", "body", "caller", "correlation_id", "header_bytes", "headers",
+        "idempotency_key", "input", "purpose", "query", "scope", "shows", "stated_actor", "tenant_id",
     )  # fmt: skip
 
     input: Any
     query: Any
+    tenant_id: str
+    """The caller's, and nobody else's: no part of a request names a tenant."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -70,7 +82,12 @@ class Call:
         self.headers = self._read_headers()
         self.body: Any = None
         self.correlation_id = self._correlation()
-        self.actor = self._actor()
+        self.stated_actor = self._actor()
+        self.actor = LOCAL_ACTOR
+        self.caller: Caller | None = None
+        self.purpose: str | None = None
+        self.shows: Sequence[str] = ()
+        """The clients whose personal data the answer shows; the handler says them."""
         self.idempotency_key: str | None = None
         self._versions: frozenset[int] | bool | None = False
 
@@ -141,33 +158,71 @@ class Call:
         trace = _TRACEPARENT.fullmatch(parent)
         return trace["trace"] if trace and not (trace["version"] == "00" and trace["more"]) else None
 
-    def _actor(self) -> str:
+    def _actor(self) -> str | None:
         actor = self._header(b"fidelog-actor")
-        if actor is None:
-            return LOCAL_ACTOR
-        if not _ACTOR.fullmatch(actor):
+        if actor is not None and not ACTOR.fullmatch(actor):
             self._fault("Fidelog-Actor", "must be agent:<name>[@version] or user:<id>")
-            return LOCAL_ACTOR
+            return None
         return actor
+
+    def admit(self, caller: Caller) -> None:
+        """Take in who asks. The actor is the one proven; an agent whose credential leaves it open says its version."""
+        stated, actor = self.stated_actor, caller.actor
+        if stated is not None and stated != actor:
+            if stated.partition("@")[0] == actor and actor.startswith(AGENT):
+                actor = stated
+            else:
+                self._fault("Fidelog-Actor", "is not who the credential proves")
+        if b"fidelog-on-behalf-of" in self.headers:
+            caller = self._delegated(caller)
+        self.caller, self.tenant_id, self.actor = caller, caller.tenant_id, actor
+
+    def _delegated(self, caller: Caller) -> Caller:
+        whom = self._header(b"fidelog-on-behalf-of") or ""
+        if not USER.fullmatch(whom):
+            self._fault("Fidelog-On-Behalf-Of", "must be user:<id>")
+        elif caller.on_behalf_of not in (None, whom):
+            self._fault("Fidelog-On-Behalf-Of", "is not whom the token names")
+        else:
+            return replace(caller, on_behalf_of=whom)
+        return caller
 
     @property
     def principal(self) -> str:
         """The actor without an agent's version: an agent that was upgraded between sending and retrying is the same."""
         return self.actor.partition("@")[0]
 
+    @property
+    def on_behalf_of(self) -> str | None:
+        """For whom the caller acts, if for somebody else."""
+        return None if self.caller is None else self.caller.on_behalf_of
+
+    @property
+    def manages_tasks(self) -> bool:
+        """Whether the caller's scopes reach the tasks of every agent."""
+        return self.caller is not None and TASKS_MANAGE in self.caller.scopes
+
     def may_act_as(self, agent_name: str) -> bool:
-        """`user:…` may act for any agent, `agent:x` (of any version) only for x."""
-        kind, _, name = self.actor.partition(":")
-        return kind == "user" or name.partition("@")[0] == agent_name
+        """`agent:x` (of any version) may only for x, somebody else for any if it manages tasks."""
+        if self.actor.startswith(AGENT):
+            return self.principal == AGENT + agent_name
+        return self.manages_tasks
 
     # what may make the request invalid
 
     def check(
-        self, body: type[BaseModel] | None, query: type[BaseModel], free_json: str | None, *, guarded: bool
+        self,
+        body: type[BaseModel] | None,
+        query: type[BaseModel],
+        free_json: str | None,
+        *,
+        guarded: bool,
+        personal: bool,
     ) -> None:
         """Check path, query, headers and body. Raises Problem (422) listing every fault.
 
-        `free_json` names the body's member that may hold any JSON; `guarded` says whether If-Match has a meaning.
+        `free_json` names the body's member that may hold any JSON; `guarded` says whether If-Match has a meaning,
+        `personal` whether personal data will be shown.
         """
         for name, value in self.scope["path_params"].items():
             if not _PATTERNS[name].fullmatch(value) or (name == "position" and int(value) > MAX_POSITION):
@@ -175,10 +230,19 @@ class Call:
         self.query = self._checked_query(query) if self.scope["query_string"] else _unasked(query)
         self.idempotency_key = self._checked_key()
         self._versions = self._checked_versions(guarded)
+        self._check_purpose(personal)
         if body is not None:
             self._check_body(body, free_json)
         if self._faults or self._too_large:
             raise invalid(*(self._faults or self._too_large))
+
+    def _check_purpose(self, personal: bool) -> None:
+        text = self._header(b"fidelog-purpose")
+        if text is not None and not _PURPOSE.fullmatch(text):
+            self._fault("Fidelog-Purpose", "must be 1 to 200 printable ASCII characters")
+        elif text is None and personal and self.caller is not None and self.caller.states_purpose:
+            self._fault("Fidelog-Purpose", "is required of this role where personal data is shown")
+        self.purpose = text
 
     def path_parameter(self, name: str) -> str:
         """A path parameter; UUIDs in lower case. An id that cannot be one is refused by `check`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -12,6 +13,8 @@ import psycopg
 import uvloop
 
 from api import __version__
+from api.identity.actors import ACTOR
+from api.identity.roles import ROLES
 from api.settings import SETTINGS, Settings, SettingsError, read
 from eventstore.embedded import EmbeddedServerError
 from eventstore.errors import StoreError
@@ -50,8 +53,14 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"fidelog {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
     serve = _command(commands, "serve", "start the API, and its own PostgreSQL unless FIDELOG_DATABASE_URL names one")
-    serve.add_argument("--host", help="address to listen on; without API keys only loopback")
+    serve.add_argument("--host", help="address to listen on; callers need credentials on any but loopback")
     serve.add_argument("--port", help="port to listen on")
+    serve.add_argument("--access-log", help="whose reads of personal data are recorded: credentials, or all")
+    serve.add_argument("--jwt-issuer", help="issuer whose JWT bearer tokens are taken")
+    serve.add_argument("--jwt-audience", help="audience that such a token must be for")
+    serve.add_argument("--jwt-jwks", help="the issuer's key set: a URL, or a file")
+    serve.add_argument("--jwt-leeway", help="seconds by which the issuer's clock may differ")
+    serve.add_argument("--jwt-algorithms", help="algorithms that are taken")
     demo = _command(commands, "demo", "play the article's story over HTTP and show the audit trail")
     demo.add_argument("--url", help="a running server; default: one of its own in a temporary folder")
     _command(commands, "migrate", "bring the database up to this version: logins, schema, migrations")
@@ -62,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--check", action="store_true", help="change nothing: exit 0 equal, 1 different, 2 not checked")
     replay.add_argument("--json", action="store_true", help="with --check: as one JSON object")
     replay.add_argument("--workers", type=int, metavar="N", help="processes that fold (default: at most 2)")
+    _administration(commands)
     url = _command(commands, "database-url", "print a libpq URL of the database, for psql and other clients")
     url.add_argument(
         "--as",
@@ -71,6 +81,28 @@ def parser() -> argparse.ArgumentParser:
         help="the login (default reader; superuser: embedded server only)",
     )
     return top
+
+
+def _administration(commands: argparse._SubParsersAction[_Parser]) -> None:
+    keys = commands.add_parser("keys", help="issue, list and revoke API keys", description="API keys of a tenant.")
+    of_keys = keys.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+    create = _command(of_keys, "create", "issue a key; it is printed this once")
+    create.add_argument("--actor", help="whose key: agent:<name>[@version] or user:<id>")
+    create.add_argument("--role", action="append", choices=sorted(ROLES), help="what it may do; may be repeated")
+    create.add_argument("--expires-in", default="365d", metavar="TIME", help="30s, 12h, 90d … (default 365d)")
+    create.add_argument("--replaces", metavar="KEY_ID", help="rotate: the key this one takes the place of")
+    create.add_argument("--overlap", default="1d", metavar="TIME", help="how long that one holds on (default 1d)")
+    create.add_argument("--json", action="store_true", help="as one JSON object")
+    listing = _command(of_keys, "list", "show the keys of a tenant, without their secrets")
+    listing.add_argument("--json", action="store_true", help="as a JSON list")
+    revoke = _command(of_keys, "revoke", "end a key now")
+    revoke.add_argument("key_id", metavar="KEY_ID")
+    for command in (create, listing, revoke):
+        command.add_argument("--tenant", default="default", help="whose keys (default: default)")
+    tenants = commands.add_parser("tenants", help="create and list tenants", description="Tenants of this database.")
+    of_tenants = tenants.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+    _command(of_tenants, "create", "make a tenant").add_argument("name", metavar="NAME")
+    _command(of_tenants, "list", "show the tenants")
 
 
 def _command(commands: argparse._SubParsersAction[_Parser], name: str, meaning: str) -> _Parser:
@@ -86,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parsed(arguments)
     failed = NOT_CHECKED if getattr(options, "check", False) else 1
     try:
-        names = ("host", "port", "data_dir", "state_dir", "database_url")
+        names = (setting.variable.removeprefix("FIDELOG_").lower() for setting in SETTINGS)
         settings = read({name: getattr(options, name, None) for name in names})
         status = COMMANDS[options.command](settings, options)
     except KeyboardInterrupt:
@@ -118,7 +150,49 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
             top.error("replay: --json goes with --check")
         if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
             top.error(f"replay: --workers must be from 1 to {MOST_WORKERS}")
+    if options.command == "keys" and options.action == "create":
+        _check_key(top, options)
     return options
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _check_key(top: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.replaces is None and not (options.actor and options.role):
+        top.error("keys create: give --actor and --role, or --replaces")
+    if options.actor is not None and not ACTOR.fullmatch(options.actor):
+        top.error("keys create: --actor is agent:<name>[@version] or user:<id>")
+    for name in ("expires_in", "overlap"):
+        found = re.fullmatch(r"([0-9]{1,9})([smhd])", getattr(options, name), re.ASCII)
+        if found is None:
+            top.error(f"keys create: --{name.replace('_', '-')} is a number and s, m, h or d, such as 90d")
+        seconds = int(found[1]) * _UNITS[found[2]]
+        if seconds > 3_650 * _UNITS["d"] or (seconds == 0 and name == "expires_in"):
+            top.error(f"keys create: --{name.replace('_', '-')} is at least 1s and at most 3650d")
+        setattr(options, name, seconds)
+
+
+def _keys(settings: Settings, options: argparse.Namespace) -> int:
+    from api import administer
+
+    if options.action == "list":
+        return asyncio.run(administer.list_keys(settings, options.tenant, as_json=options.json))
+    if options.action == "revoke":
+        return asyncio.run(administer.revoke_key(settings, options.tenant, options.key_id))
+    roles = None if options.role is None else tuple(options.role)
+    wanted = administer.NewKey(
+        options.tenant, options.actor, roles, options.expires_in, options.replaces, options.overlap, options.json
+    )
+    return asyncio.run(administer.create_key(settings, wanted))
+
+
+def _tenants(settings: Settings, options: argparse.Namespace) -> int:
+    from api import administer
+
+    if options.action == "list":
+        return asyncio.run(administer.list_tenants(settings))
+    return asyncio.run(administer.create_tenant_command(settings, options.name))
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
@@ -167,4 +241,6 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "status": _status,
     "replay": _replay,
     "database-url": _database_url,
+    "keys": _keys,
+    "tenants": _tenants,
 }

@@ -6,7 +6,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-_ACTOR = Field(default=None, description="Who acts: `agent:<name>[@version]` or `user:<id>`; default `user:local`.")
+_ACTOR = Field(
+    default=None,
+    description="Who acts: `agent:<name>[@version]` or `user:<id>`; `user:local` if nobody else is named. With a credential "
+    "only who it proves; an agent may add its version.",
+)
+_WHOM = Field(default=None, description="`user:<id>`: for whom the caller acts, recorded on events.")
+_PURPOSE = Field(
+    default=None,
+    description="Why personal data is read, 1–200 printable ASCII characters without personal data. Recorded; compliance "
+    "and auditor roles must say it.",
+)
 _CORRELATION = Field(default=None, description="1–128 visible ASCII characters; recorded on events and echoed.")
 _TRACE = Field(default=None, description="W3C trace context; its trace id is the correlation id if none is given.")
 
@@ -23,6 +33,7 @@ class CommandHeaders(BaseModel):
         ),
     ]
     fidelog_actor: Annotated[str | None, _ACTOR]
+    fidelog_on_behalf_of: Annotated[str | None, _WHOM]
     fidelog_correlation_id: Annotated[str | None, _CORRELATION]
     traceparent: Annotated[str | None, _TRACE]
 
@@ -40,6 +51,8 @@ class ReadHeaders(BaseModel):
 
     if_none_match: Annotated[str | None, Field(default=None, description="An ETag: 304 when it is still current.")]
     fidelog_actor: Annotated[str | None, _ACTOR]
+    fidelog_on_behalf_of: Annotated[str | None, _WHOM]
+    fidelog_purpose: Annotated[str | None, _PURPOSE]
     fidelog_correlation_id: Annotated[str | None, _CORRELATION]
     traceparent: Annotated[str | None, _TRACE]
 
@@ -48,5 +61,7 @@ class ListHeaders(BaseModel):
     """Headers of a list."""
 
     fidelog_actor: Annotated[str | None, _ACTOR]
+    fidelog_on_behalf_of: Annotated[str | None, _WHOM]
+    fidelog_purpose: Annotated[str | None, _PURPOSE]
     fidelog_correlation_id: Annotated[str | None, _CORRELATION]
     traceparent: Annotated[str | None, _TRACE]

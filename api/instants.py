@@ -49,14 +49,14 @@ class AsOfQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-async def resolve(backend: Backend, as_of: int | datetime | None) -> int | None:
+async def resolve(backend: Backend, tenant_id: str, as_of: int | datetime | None) -> int | None:
     """The position asked about; None for now. Raises Problem (422) above the head or in the future."""
     if as_of is None:
         return None
     try:
         if isinstance(as_of, datetime):
-            return await backend.log.position_at(backend.tenant_id, as_of)
-        if as_of > await backend.log.head(backend.tenant_id):
+            return await backend.log.position_at(tenant_id, as_of)
+        if as_of > await backend.log.head(tenant_id):
             raise NotYet
     except NotYet:
         raise not_yet(as_of) from None

@@ -22,6 +22,8 @@ from pydantic import BaseModel, ConfigDict
 from api.answer import Answer
 from api.call import MAX_HEADER_BYTES, Call, Disconnected
 from api.headers import ReadHeaders, WriteHeaders
+from api.identity.gate import Gate
+from api.identity.roles import ROUTES
 from api.problems import PROBLEMS, Problem, type_uri
 from api.store_problems import problem_of
 from eventstore.errors import StoreError
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Call], Awaitable[Answer]]
 
 ALWAYS = ("foreign-origin", "invalid-request", "headers-too-large", "internal-error")
+ON_NEED = ("unauthenticated", "forbidden")
 WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type")
 ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased", "overloaded")
 
@@ -70,24 +73,34 @@ class Operation:
         return self.headers is WriteHeaders
 
     @property
+    def route(self) -> str:
+        """The route's name: method and path template."""
+        return f"{self.method} {self.path}"
+
+    @property
     def all_problems(self) -> tuple[str, ...]:
         """Every problem this route can answer."""
         writes = ON_WRITES if self.body is not None else ()
+        need = ROUTES[self.route]
+        identity = ON_NEED if not need.public else ON_NEED[:1] if need.told_more else ()
         database = ("database-unavailable",) if self.headers is not None else ()
-        return tuple(dict.fromkeys((*writes, *self.problems, *ALWAYS, *database)))
+        return tuple(dict.fromkeys((*writes, *identity, *self.problems, *ALWAYS, *database)))
 
 
 class LeanRoute(APIRoute):
     """A route of FastAPI's whose requests go straight to the operation's handler.
 
-    `require` raises when the database cannot be asked yet; routes without headers to speak of do without it.
+    `require` raises when the database cannot be asked yet; routes that need nobody do without it. `gate` gives the gate
+    there is then.
     """
 
-    def __init__(self, operation: Operation, require: Callable[[], None]) -> None:
+    def __init__(self, operation: Operation, require: Callable[[], None], gate: Callable[[], Gate | None]) -> None:
         self.operation = operation
         self.allowed = operation.method
         """The methods of the path, for 405."""
+        self._need = ROUTES[operation.route]
         self._require = require
+        self._gate = gate
         super().__init__(
             operation.path,
             _signature(operation),
@@ -111,26 +124,37 @@ class LeanRoute(APIRoute):
         except Disconnected:
             return
         except Exception as error:
-            answer = _failure(error, operation).answer(instance(scope), call.correlation_id)
+            problem = _failure(error, operation)
+            gate = self._gate()
+            if problem.slug == "forbidden" and gate is not None:
+                await gate.refused(call, operation.route, problem)
+            answer = problem.answer(instance(scope), call.correlation_id)
         if call.correlation_id is not None:
             answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
         await answer.send(send)
 
     async def _answer(self, operation: Operation, call: Call, receive: Any) -> Answer:
-        """The first fault in contract order wins: 405, 431, 413, 415, 400, 403, 422, then what the handler finds."""
+        """The first fault in contract order wins: 405, 431, 413, 415, 400, 401, 403, 422, then what the handler finds."""
         if call.scope["method"] != operation.method:
             raise Problem("method-not-allowed", headers={"allow": self.allowed})
         if call.header_bytes > MAX_HEADER_BYTES:
             raise Problem("headers-too-large", f"The headers may have at most {MAX_HEADER_BYTES} bytes")
         if operation.body is not None:
             await call.read_body(receive)
-        call.check_origin()
-        if operation.headers is not None:
+        need = self._need
+        if not need.public:
             self._require()
+        gate = self._gate()
+        if gate is not None:
+            await gate.admit(call, need, operation.route)
         if operation.authorise is not None:
             await operation.authorise(call)
-        call.check(operation.body, operation.query or NoQuery, operation.free_json, guarded=operation.guarded)
-        return await operation.handler(call)
+        query = operation.query or NoQuery
+        call.check(operation.body, query, operation.free_json, guarded=operation.guarded, personal=need.personal)
+        answer = await operation.handler(call)
+        if call.shows and gate is not None:
+            await gate.record(call, operation.route)
+        return answer
 
 
 def instance(scope: Any) -> str:

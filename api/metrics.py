@@ -97,9 +97,9 @@ class Metrics(Collector):
 
     def _following(self) -> Iterator[Metric]:
         for name, meaning, read in _OF_A_TAIL:
-            gauge = GaugeMetricFamily(name, meaning, labels=["tail"])
+            gauge = GaugeMetricFamily(name, meaning, labels=["tenant", "tail"])
             for tail in self._tails():
-                gauge.add_metric([tail.name], read(tail))
+                gauge.add_metric([tail.tenant_id, tail.name], read(tail))
             yield gauge
 
 

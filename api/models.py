@@ -305,9 +305,10 @@ class TailOut(BaseModel):
 
 
 class ReadyOut(StatusOut):
-    """That the server can be used, and how far what follows the log has got."""
+    """That the server can be used. For a caller with a credential, and the local operator, how far what follows the
+    tenant's log has got."""
 
-    tails: list[TailOut]
+    tails: list[TailOut] | None = None
 
 
 class Fault(BaseModel):

@@ -29,14 +29,9 @@ from eventstore.migrations import MigrationError, State
 from eventstore.times import timestamp
 
 
-def is_embedded(settings: Settings) -> bool:
-    """Whether no server was given."""
-    return settings.database_url is None and not settings.login_urls
-
-
 def running_database(settings: Settings) -> Database:
     """The database in use. Raises EmbeddedServerError when the embedded server does not run."""
-    if not is_embedded(settings):
+    if not settings.embedded:
         return server_database(settings)
     server = EmbeddedServer(settings.data_dir, notice=notice)
     if not server.is_running():
@@ -46,7 +41,7 @@ def running_database(settings: Settings) -> Database:
 
 async def migrate_command(settings: Settings) -> int:
     """Migrate; says what was applied."""
-    if is_embedded(settings):
+    if settings.embedded:
         server, database = await start_embedded(settings, notice)
         state = await migration_state(database)
         await asyncio.to_thread(server.leave)

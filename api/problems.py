@@ -23,7 +23,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "event-not-found": (404, "No such event"),
     "method-not-allowed": (405, "The resource does not have this method"),
     "task-conflict": (409, "The task exists or was completed with other content"),
-    "wrong-state": (409, "The task's status does not allow this"),
+    "wrong-state": (409, "The status does not allow this"),
     "stale-claim-token": (409, "The claim token is not the newest attempt's"),
     "client-erased": (410, "The client was erased"),
     "version-mismatch": (412, "The resource is at another version"),

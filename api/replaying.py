@@ -16,7 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from api.database import start_embedded, use_server
-from api.operate import is_embedded
 from api.replay_report import Report, report
 from api.serve import notice
 from api.settings import Settings
@@ -73,7 +72,7 @@ def replay_command(settings: Settings, options: Options) -> int:
 @contextmanager
 def _database(settings: Settings) -> Iterator[Database]:
     """The database, running; an embedded one is joined, started if need be, and left at the end."""
-    if not is_embedded(settings):
+    if not settings.embedded:
         yield asyncio.run(use_server(settings))
         return
     if not (EmbeddedServer(settings.data_dir, notice=notice).pg_data / "PG_VERSION").exists():

@@ -18,7 +18,12 @@ from api.backend import Backend
 from api.settings import Settings, SettingsError
 
 DRAIN_SECONDS = 10
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+FIRST_KEY = (
+    "callers need a credential here and there is no API key yet; make the first one: "
+    "fidelog keys create --actor user:<you> --role operator"
+)
 
 
 def notice(message: str) -> None:
@@ -28,11 +33,6 @@ def notice(message: str) -> None:
 
 def bind(settings: Settings) -> socket.socket:
     """The listening socket. Raises SettingsError when the address cannot be had."""
-    if settings.host not in LOOPBACK:
-        raise SettingsError(
-            f"FIDELOG_HOST {settings.host} is refused: without API keys only a loopback address "
-            "(127.0.0.1, ::1, localhost) is served"
-        )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # The protocol is named: asyncio turns Nagle's algorithm off only for sockets that say they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -75,6 +75,8 @@ async def serve(settings: Settings) -> None:
         await _start(backend, server)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         if not server.should_exit:
+            if not settings.keyless and backend.directory.empty:
+                notice(FIRST_KEY)
             print(f"Fidelog is ready at http://{host}:{listener.getsockname()[1]}", flush=True)
         await serving
     finally:

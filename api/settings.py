@@ -7,15 +7,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from api.identity.issuer import ALGORITHMS, Issuer
 from eventstore.database import LOGINS, Login
 
 
 class SettingsError(Exception):
     """A setting does not hold what it must; the message says which and what to do."""
+
+
+Recorded = Literal["credentials", "all"]
+"""Whose reads of personal data are recorded: of callers with a credential, or the local operator's too."""
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)
@@ -28,11 +36,17 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("FIDELOG_HOST", "127.0.0.1", "address to listen on; without API keys only loopback"),
+    Setting("FIDELOG_HOST", "127.0.0.1", "address to listen on; callers need credentials on any but loopback"),
     Setting("FIDELOG_PORT", "8000", "port to listen on"),
     Setting("FIDELOG_DATA_DIR", ".fidelog", "folder of the embedded PostgreSQL"),
     Setting("FIDELOG_STATE_DIR", ".fidelog-state", "folder of the master keys; never inside the data folder"),
     Setting("FIDELOG_DATABASE_URL", "", "a PostgreSQL 15 to 18 of yours instead of the embedded one"),
+    Setting("FIDELOG_ACCESS_LOG", "credentials", "whose reads of personal data are recorded: credentials, or all"),
+    Setting("FIDELOG_JWT_ISSUER", "", "issuer whose JWT bearer tokens are taken; needs the next two"),
+    Setting("FIDELOG_JWT_AUDIENCE", "", "audience that such a token must be for"),
+    Setting("FIDELOG_JWT_JWKS", "", "the issuer's key set: a URL, or a file"),
+    Setting("FIDELOG_JWT_LEEWAY", "30", "seconds by which the issuer's clock may differ"),
+    Setting("FIDELOG_JWT_ALGORITHMS", " ".join(ALGORITHMS), "algorithms that are taken"),
     *(
         Setting(f"FIDELOG_{login.upper()}_URL", "", f"on a server: the {login} login's own URL")
         for login in LOGINS
@@ -50,6 +64,23 @@ class Settings:
     state_dir: Path
     database_url: str | None = None
     login_urls: Mapping[Login, str] = field(default_factory=dict)
+    access_log: Recorded = "credentials"
+    issuer: Issuer | None = None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether no server was given."""
+        return self.database_url is None and not self.login_urls
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine is served."""
+        return self.host in LOOPBACK
+
+    @property
+    def keyless(self) -> bool:
+        """Whether a caller without a credential is the local operator: on this machine, with its own database."""
+        return self.embedded and self.loopback
 
 
 def read(options: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -78,6 +109,8 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         state_dir=state_dir,
         database_url=_url(values, "FIDELOG_DATABASE_URL"),
         login_urls={login: url for login in LOGINS if (url := _url(values, f"FIDELOG_{login.upper()}_URL"))},
+        access_log=_recorded(values["FIDELOG_ACCESS_LOG"]),
+        issuer=_issuer(values),
     )
 
 
@@ -105,6 +138,30 @@ def _folder(values: Mapping[str, str], variable: str) -> Path:
         return Path(values[variable]).expanduser().resolve()
     except (OSError, RuntimeError) as error:
         raise SettingsError(f"{variable} is not a folder that can be found ({error}); give another path") from error
+
+
+def _recorded(text: str) -> Recorded:
+    if text == "all":
+        return "all"
+    if text != "credentials":
+        raise SettingsError("FIDELOG_ACCESS_LOG must be credentials or all")
+    return "credentials"
+
+
+def _issuer(values: Mapping[str, str]) -> Issuer | None:
+    names = ("FIDELOG_JWT_ISSUER", "FIDELOG_JWT_AUDIENCE", "FIDELOG_JWT_JWKS")
+    given = [values[name] for name in names if values[name]]
+    if not given:
+        return None
+    if len(given) < len(names):
+        raise SettingsError(f"JWT bearer tokens need all of {', '.join(names)}")
+    leeway, algorithms = values["FIDELOG_JWT_LEEWAY"], tuple(values["FIDELOG_JWT_ALGORITHMS"].replace(",", " ").split())
+    if not re.fullmatch(r"[0-9]{1,3}", leeway, re.ASCII):
+        raise SettingsError("FIDELOG_JWT_LEEWAY must be a number of seconds from 0 to 999")
+    if not algorithms or not set(algorithms) <= set(ALGORITHMS):
+        raise SettingsError(f"FIDELOG_JWT_ALGORITHMS must be some of {', '.join(ALGORITHMS)}")
+    issuer, audience, jwks = given
+    return Issuer(issuer, audience, jwks, int(leeway), algorithms)
 
 
 def _port(text: str) -> int:

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from api.problems import Problem
-from domain.refusals import ClientNotFound, TaskConflict, TaskNotFound, WrongState
+from domain.refusals import (
+    ClientNotFound,
+    KeyEnded,
+    KeyExists,
+    KeyNotFound,
+    TaskConflict,
+    TaskNotFound,
+    TenantExists,
+    WrongState,
+)
 from eventstore import errors
 
 
@@ -20,11 +29,20 @@ def _client_not_found(refusal: ClientNotFound) -> Problem:
     return Problem("client-not-found", "Client not found", errors=faults)
 
 
+def _key_not_found(refusal: KeyNotFound) -> Problem:
+    faults = [{"pointer": refusal.pointer, "message": "no such API key"}] if refusal.pointer else []
+    return Problem("not-found", "API key not found", errors=faults)
+
+
 REFUSALS: dict[type[Any], Callable[[Any], Problem]] = {
     ClientNotFound: _client_not_found,
     TaskNotFound: lambda refusal: Problem("task-not-found", "Task not found"),
     TaskConflict: lambda refusal: Problem("task-conflict", refusal.detail),
     WrongState: lambda refusal: wrong_state(refusal.status),
+    KeyNotFound: _key_not_found,
+    KeyEnded: lambda refusal: Problem("wrong-state", f"The API key is {refusal.how}", key_status=refusal.how),
+    KeyExists: lambda refusal: Problem("overloaded", "The API key's id was taken; send the request again"),
+    TenantExists: lambda refusal: Problem("wrong-state", "The tenant exists"),
 }
 
 STORE_ERRORS: dict[type[errors.StoreError], Callable[[Any], Problem]] = {

@@ -30,11 +30,11 @@ class TaskFacts:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._kept: OrderedDict[str, Facts] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Facts] = OrderedDict()
 
-    async def of(self, task_id: str) -> Facts:
+    async def of(self, tenant_id: str, task_id: str) -> Facts:
         """The task's facts. Raises Problem (404)."""
-        facts = await self._find(task_id)
+        facts = await self._find(tenant_id, task_id)
         if facts is None:
             raise Problem("task-not-found", "Task not found")
         return facts
@@ -42,19 +42,19 @@ class TaskFacts:
     async def may_act(self, call: Call) -> None:
         """Whether the caller may act on the task it names. Raises Problem (403)."""
         task_id = call.path_parameter("task_id")
-        if re.fullmatch(UUID, task_id) and (facts := await self._find(task_id)) is not None:
+        if re.fullmatch(UUID, task_id) and (facts := await self._find(call.tenant_id, task_id)) is not None:
             check_agent(call, facts.agent_name)
 
-    async def _find(self, task_id: str) -> Facts | None:
-        facts = self._kept.get(task_id)
+    async def _find(self, tenant_id: str, task_id: str) -> Facts | None:
+        facts = self._kept.get((tenant_id, task_id))
         if facts is None:
-            found = await self._backend.queries.task(self._backend.tenant_id, task_id)
-            facts = self.remember(task_state(found)) if found is not None else None
+            found = await self._backend.queries.task(tenant_id, task_id)
+            facts = self.remember(tenant_id, task_state(found)) if found is not None else None
         return facts
 
-    def remember(self, state: Task) -> Facts:
+    def remember(self, tenant_id: str, state: Task) -> Facts:
         """Keep a task's facts."""
-        facts = self._kept[state.task_id] = Facts(state.client_id, state.agent_name)
+        facts = self._kept[tenant_id, state.task_id] = Facts(state.client_id, state.agent_name)
         if len(self._kept) > CACHED_FACTS:
             self._kept.popitem(last=False)
         return facts

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from api import cursors
 from api.answer import Answer
 from api.backend import Backend
+from api.call import Call
 from api.models import Identifier, Limit, Uuid, digits
 from api.problems import Problem
 from eventstore.instants import instant
@@ -105,38 +106,35 @@ class TrailPages:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    async def answer(
-        self, path: str, query: TrailQuery, client_id: str | None, extra: Extra = lambda event: {}
-    ) -> Answer:
-        """The page that `query` asks for, each event with what `extra` says of it at its end.
+    async def answer(self, call: Call, path: str, client_id: str | None, extra: Extra = lambda event: {}) -> Answer:
+        """The page that the call's query asks for, each event with what `extra` says of it at its end.
 
         Raises Problem (422 a foreign cursor, 503 `at_least` not reached), DatabaseUnavailable.
         """
-        filters = query.filters(client_id)
+        query: TrailQuery = call.query
+        tenant_id, filters = call.tenant_id, query.filters(client_id)
         cursor = cursors.read(query.cursor, path, query.pairs())
-        await self._wait(query.at_least, filters)
-        page = await self._backend.trail.page(
-            self._backend.tenant_id, filters, query.order, cursor=cursor, limit=query.limit
-        )
-        contents = await self.contents(page.events)
+        await self._wait(tenant_id, query.at_least, filters)
+        page = await self._backend.trail.page(tenant_id, filters, query.order, cursor=cursor, limit=query.limit)
+        contents = await self.contents(call, page.events)
         for content, event in zip(contents, page.events, strict=True):
             content.update(extra(event))
         next_cursor = None if page.next is None else cursors.write(page.next, path, query.pairs())
         body = orjson.dumps({"events": contents, "next_cursor": next_cursor})
         return Answer(200, body, _headers(path, query, page, next_cursor))
 
-    async def contents(self, events: list[RecordedEvent]) -> list[dict[str, Any]]:
+    async def contents(self, call: Call, events: list[RecordedEvent]) -> list[dict[str, Any]]:
         """The events with their personal values opened."""
-        tenant_id = self._backend.tenant_id
-        subjects = {subject for event in events for subject in event.subjects}
+        tenant_id = call.tenant_id
+        call.shows = subjects = sorted({subject for event in events for subject in event.subjects})
         keys = by_key_id(await self._backend.queries.keys(tenant_id, subjects))
         return [event_content(event, keys, tenant_id) for event in events]
 
-    async def _wait(self, at_least: int | None, filters: Filters) -> None:
+    async def _wait(self, tenant_id: str, at_least: int | None, filters: Filters) -> None:
         """Until the list's source has got to the position. Raises Problem (503)."""
         if at_least is None:
             return
-        tail = self._backend.index
+        tail = self._backend.index(tenant_id)
 
         def reached() -> bool:
             return (tail.position if filters.indexed else tail.head) >= at_least

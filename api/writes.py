@@ -49,14 +49,14 @@ class Writes:
         finally:
             backend.metrics.wrote(perf_counter() - started)
         if isinstance(answer, Repeated):
-            events = await backend.log.command(backend.tenant_id, answer.stream, answer.version)
+            events = await backend.log.command(call.tenant_id, answer.stream, answer.version)
             key = envelope.sealing.key if envelope.sealing is not None else None
             return Receipt(events, replayed=True, key=key)
         return answer
 
     def _envelope(self, call: Call, path: str, about: About | Command, expected: ExpectedVersion | None) -> Envelope:
         backend = self._backend
-        tenant_id, command_id, key = backend.tenant_id, backend.ids(), call.idempotency_key
+        tenant_id, command_id, key = call.tenant_id, backend.ids(), call.idempotency_key
         call.correlation_id = call.correlation_id or command_id
         kind = "internal" if key is None else "caller"
         # P5: method, path, principal and the body as parsed, keys sorted, no defaults added.
@@ -71,6 +71,7 @@ class Writes:
             idempotency_key=backend.vault.idempotency_key(tenant_id, call.principal, kind, key or command_id),
             request_hash=None,
             correlation_id=call.correlation_id,
+            on_behalf_of=call.on_behalf_of,
             expected=expected,
             size=len(request),
         )

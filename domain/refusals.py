@@ -31,4 +31,28 @@ class WrongState:
     status: str
 
 
-Refusal = ClientNotFound | TaskNotFound | TaskConflict | WrongState
+@dataclass(frozen=True, slots=True)
+class KeyNotFound:
+    """The tenant has no such API key; `pointer` is where the request named it, if in its body."""
+
+    pointer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEnded:
+    """The API key is `revoked` or `expired` already."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyExists:
+    """The API key's id is taken: ids are drawn at random, so draw again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantExists:
+    """The tenant's log has begun already."""
+
+
+Refusal = ClientNotFound | TaskNotFound | TaskConflict | WrongState | KeyNotFound | KeyEnded | KeyExists | TenantExists

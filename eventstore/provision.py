@@ -16,6 +16,9 @@ from eventstore.vault.vault import Vault
 
 OLDEST_SERVER = 150000
 
+TENANT = r"[a-z0-9][a-z0-9_-]{0,62}"
+"""How a tenant may be named."""
+
 
 async def create_database(superuser_url: str, name: str) -> None:
     """Make the database `name`, UTF8, unless it is there."""

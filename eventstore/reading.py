@@ -95,10 +95,10 @@ class Reader:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise DatabaseUnavailable("the database does not answer") from error
 
-    async def ping(self, tenant_id: str) -> None:
-        """One statement, tried once. Raises DatabaseUnavailable."""
+    async def rows_once(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
+        """As `rows`, tried once: whoever asks wants to know whether the database answers. Raises DatabaseUnavailable."""
         try:
-            await (await self._session()).rows(tenant_id, HEAD, (tenant_id,), alone=True)
+            return await (await self._session()).rows(tenant_id, wanted, parameters, alone=True)
         except (NotRead, psycopg.OperationalError) as error:
             raise DatabaseUnavailable("the database does not answer") from error
 

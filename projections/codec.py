@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from domain import client, task_events
+from domain import administration, client, task_events
 from eventstore.records import Encoded
 
 EVENT_TYPES: dict[str, type[Any]] = {
@@ -25,6 +25,12 @@ EVENT_TYPES: dict[str, type[Any]] = {
         task_events.TaskReleased,
         task_events.TaskLeaseExpired,
         task_events.TaskCancelled,
+        administration.TenantCreated,
+        administration.ApiKeyIssued,
+        administration.ApiKeyExpirySet,
+        administration.ApiKeyRevoked,
+        administration.PersonalDataRead,
+        administration.AccessRefused,
     )
 }
 

@@ -6,22 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from domain import client, task, task_events
+from domain import administration, client, task, task_events
 from domain.decider import Fold, Repeat
-from domain.refusals import ClientNotFound, TaskNotFound
+from domain.refusals import ClientNotFound, KeyNotFound, TaskNotFound
 from eventstore.records import Context, Decision, Refused, Repeated, Selected
 from eventstore.writer.engine import Engine
+from projections.administration import administrations
 from projections.agent_tasks import agent_tasks
 from projections.claimable_tasks import ClaimableTasks
 from projections.client_profiles import client_profiles
 from projections.codec import Codec
 from projections.read_model import ReadModel
 
-FOLDS: tuple[Fold[Any], ...] = (client.FOLD, task_events.FOLD)
+FOLDS: tuple[Fold[Any], ...] = (client.FOLD, task_events.FOLD, administration.FOLD)
 
 _DECIDE: dict[type[Any], Callable[[Mapping[str, Any], Any, Selected, datetime], Any]] = {
     client.RecordClient: lambda states, command, selected, now: client.decide(states, command),
     **dict.fromkeys(get_args(task.TaskCommand), task.decide),
+    **dict.fromkeys(
+        get_args(administration.AdministrationCommand),
+        lambda states, command, selected, now: administration.decide(states, command, now),
+    ),
 }
 
 
@@ -32,7 +37,7 @@ def decide(states: Mapping[str, Any], command: Any, selected: Selected, context:
         return decision
     if isinstance(decision, Repeat):
         return Repeated(decision.stream, decision.version)
-    return Refused(decision, absent=isinstance(decision, ClientNotFound | TaskNotFound))
+    return Refused(decision, absent=isinstance(decision, ClientNotFound | TaskNotFound | KeyNotFound))
 
 
 def read_models(of: Engine) -> dict[str, ReadModel]:
@@ -42,11 +47,11 @@ def read_models(of: Engine) -> dict[str, ReadModel]:
 
 def engine(folds: Sequence[Fold[Any]] = FOLDS) -> Engine:
     """The engine of this product, with its own folds unless others are given."""
-    clients, tasks = folds
+    clients, tasks, administration_fold = folds
     return Engine(
         decide=decide,
         evolve={fold.category: fold.evolve for fold in folds},
         codec=Codec(),
-        storages=(client_profiles(clients), agent_tasks(tasks)),
+        storages=(client_profiles(clients), agent_tasks(tasks), administrations(administration_fold)),
         selections=(ClaimableTasks(tasks.version),),
     )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from domain import client, task_events
+from domain.administration import Key
 from domain.client import Client
 from domain.decider import Sealed
 from domain.task_events import OPEN, STATUSES, Task, stream
@@ -28,6 +29,7 @@ LIST_AGENT_TASKS = statement("projections", "list_agent_tasks")
 LIST_CLIENT_TASKS = statement("projections", "list_client_tasks")
 CLIENT_TASK_IDS = statement("projections", "client_task_ids")
 LEASES_OVER = statement("projections", "leases_over")
+API_KEYS = statement("projections", "get_api_keys")
 
 ERASED = {"erased": True}
 
@@ -66,6 +68,14 @@ class Queries:
         self._vault = vault
         self._clients = models[client.CATEGORY]
         self._tasks = models[task_events.CATEGORY]
+
+    async def api_keys(self, tenant_id: str) -> tuple[Mapping[str, Key], Mapping[str, str]]:
+        """The tenant's API keys by id, and when each was last used (RFC 3339; some seconds late)."""
+        rows = await self._reader.rows(tenant_id, API_KEYS, (tenant_id,))
+        if not rows:
+            return {}, {}
+        keys, used = rows[0]
+        return orjson.loads(keys), {} if used is None else orjson.loads(used)
 
     async def client(self, tenant_id: str, client_id: str, as_of: int | None = None) -> Found | None:
         """The client's profile, now or as of a position (not above the head)."""

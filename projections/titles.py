@@ -43,6 +43,12 @@ TITLES: dict[str, Callable[[str, Data], str]] = {
     "TaskFailed": _failed,
     "TaskReleased": lambda actor, data: f"Task released by {actor}, attempt {data['attempt']}",
     "TaskCancelled": lambda actor, data: f"Task cancelled by {actor}",
+    "TenantCreated": lambda actor, data: f"Tenant {data['tenant']} created by {actor}",
+    "ApiKeyIssued": lambda actor, data: f"API key {data['key_id']} issued to {data['actor']} by {actor}",
+    "ApiKeyExpirySet": lambda actor, data: f"API key {data['key_id']} replaced by {actor}, ends {data['expires_at']}",
+    "ApiKeyRevoked": lambda actor, data: f"API key {data['key_id']} revoked by {actor}",
+    "PersonalDataRead": lambda actor, data: f"Personal data read by {actor}: {data['route']}",
+    "AccessRefused": lambda actor, data: f"{actor} refused: {data['route']} ({data['reason']})",
     "TaskLeaseExpired": lambda actor, data: f"Lease of {data['agent_name']} ran out, attempt {data['attempt']}",
 }
 """By event type, from the actor and the stored data."""

@@ -42,14 +42,14 @@ class AuditRoutes:
 
     async def get_events(self, call: Call) -> Answer:
         query: EventsQuery = call.query
-        return await self._pages.answer("/audit/events", query, query.client_id)
+        return await self._pages.answer(call, "/audit/events", query.client_id)
 
     async def get_event(self, call: Call) -> Answer:
-        as_of = await resolve(self._backend, call.query.as_of)
-        event = await self._backend.trail.event(self._backend.tenant_id, int(call.path_parameter("position")))
+        as_of = await resolve(self._backend, call.tenant_id, call.query.as_of)
+        event = await self._backend.trail.event(call.tenant_id, int(call.path_parameter("position")))
         if event is None or (as_of is not None and event.position > as_of):
             raise Problem("event-not-found", "Event not found")
-        contents = await self._pages.contents([event])
+        contents = await self._pages.contents(call, [event])
         return Answer(
             200, orjson.dumps(contents[0]), [(b"fidelog-position", b"%d" % event.position), *as_of_header(as_of)]
         )

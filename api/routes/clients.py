@@ -78,9 +78,7 @@ class ClientRoutes:
         client_id, full_name, risk_profile = body.client_id, body.full_name.encode(), body.risk_profile
 
         def build(key: DataKey) -> client.RecordClient:
-            return client.RecordClient(
-                client_id, seal(key, self._backend.tenant_id, FULL_NAME, full_name), risk_profile
-            )
+            return client.RecordClient(client_id, seal(key, call.tenant_id, FULL_NAME, full_name), risk_profile)
 
         stream = client.stream(client_id)
         receipt = await self._writes.submit(call, "/clients", About(client_id, build), call.expected(stream))
@@ -88,15 +86,15 @@ class ClientRoutes:
         event: client.ClientEvent = recorded.event
         content = {
             "client_id": event.client_id,
-            "full_name": open_value("full_name", receipt.key, self._backend.tenant_id, event.full_name),
+            "full_name": open_value("full_name", receipt.key, call.tenant_id, event.full_name),
             "risk_profile": event.risk_profile,
         }
         return written(200, content, receipt, entity_tag(recorded.version))
 
     async def get(self, call: Call) -> Answer:
         query: ClientQuery = call.query
-        as_of = await resolve(self._backend, query.as_of)
-        tenant_id, client_id = self._backend.tenant_id, call.path_parameter("client_id")
+        as_of = await resolve(self._backend, call.tenant_id, query.as_of)
+        tenant_id, client_id = call.tenant_id, call.path_parameter("client_id")
         found = await self._backend.queries.client(tenant_id, client_id, as_of)
         if found is None:
             raise Problem("client-not-found", "Client not found")
@@ -110,6 +108,7 @@ class ClientRoutes:
         headers = [(b"etag", tag.encode()), (b"fidelog-position", b"%d" % position), *as_of_header(as_of)]
         if call.not_modified(tag):
             return Answer(304, b"", headers)
+        call.shows = (client_id,)
         state = client_state(found)
         content: dict[str, Any] = {
             "client_id": state.client_id,

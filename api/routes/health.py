@@ -41,7 +41,10 @@ class HealthRoutes:
         condition = self._backend.condition
         if condition != "ready":
             raise Problem("database-unavailable", f"The server is not ready: {condition}", condition=condition)
-        return Answer(200, orjson.dumps({"status": "ready", "tails": [_tail(tail) for tail in self._backend.tails]}))
+        if call.caller is None:
+            return Answer(200, b'{"status":"ready"}')
+        tails = [_tail(tail) for tail in self._backend.tails if tail.tenant_id == call.caller.tenant_id]
+        return Answer(200, orjson.dumps({"status": "ready", "tails": tails}))
 
     async def figures(self, call: Call) -> Answer:
         return Answer(200, self._backend.metrics.text(), content_type=CONTENT_TYPE)

@@ -73,7 +73,9 @@ class TaskEndRoutes:
         body: ResultIn = call.input
         task_id, result = call.path_parameter("task_id"), free_json(body.result, "/result")
         return await self._act(
-            call, "result", lambda key: task.CompleteTask(task_id, body.claim_token, self._seal(key, "result", result))
+            call,
+            "result",
+            lambda key: task.CompleteTask(task_id, body.claim_token, self._seal(call, key, "result", result)),
         )
 
     async def failure(self, call: Call) -> Answer:
@@ -82,30 +84,34 @@ class TaskEndRoutes:
         return await self._act(
             call,
             "failure",
-            lambda key: task.FailTask(task_id, body.claim_token, self._seal(key, "error", error), body.retryable),
+            lambda key: task.FailTask(task_id, body.claim_token, self._seal(call, key, "error", error), body.retryable),
         )
 
     async def release(self, call: Call) -> Answer:
         body: ReleaseIn = call.input
         task_id = call.path_parameter("task_id")
         return await self._act(
-            call, "release", lambda key: task.ReleaseTask(task_id, body.claim_token, self._reason(key, body.reason))
+            call,
+            "release",
+            lambda key: task.ReleaseTask(task_id, body.claim_token, self._reason(call, key, body.reason)),
         )
 
     async def cancel(self, call: Call) -> Answer:
         body: CancelIn = call.input
         task_id = call.path_parameter("task_id")
-        return await self._act(call, "cancel", lambda key: task.CancelTask(task_id, self._reason(key, body.reason)))
+        return await self._act(
+            call, "cancel", lambda key: task.CancelTask(task_id, self._reason(call, key, body.reason))
+        )
 
-    def _seal(self, key: DataKey, field: str, value: bytes) -> Sealed:
-        return seal(key, self._backend.tenant_id, CONTEXTS[field], value)
+    def _seal(self, call: Call, key: DataKey, field: str, value: bytes) -> Sealed:
+        return seal(key, call.tenant_id, CONTEXTS[field], value)
 
-    def _reason(self, key: DataKey, reason: str | None) -> Sealed | None:
-        return None if reason is None else self._seal(key, "reason", reason.encode())
+    def _reason(self, call: Call, key: DataKey, reason: str | None) -> Sealed | None:
+        return None if reason is None else self._seal(call, key, "reason", reason.encode())
 
     async def _act(self, call: Call, action: str, build: Callable[[DataKey], task.TaskCommand]) -> Answer:
         task_id = call.path_parameter("task_id")
-        facts = await self._facts.of(task_id)
+        facts = await self._facts.of(call.tenant_id, task_id)
         expected = call.expected(task_events.stream(task_id))
         path = f"/tasks/{task_id}/{action}"
         receipt = await self._writes.submit(call, path, About(facts.client_id, build), expected)

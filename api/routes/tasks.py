@@ -91,7 +91,9 @@ class TaskRoutes:
     async def create(self, call: Call) -> Answer:
         body: TaskIn = call.input
         payload = free_json(body.payload, "/payload")
-        tenant_id = self._backend.tenant_id
+        tenant_id = call.tenant_id
+        if not call.manages_tasks:
+            check_agent(call, body.agent_name)
 
         def build(key: DataKey) -> task.CreateTask:
             sealed = seal(key, tenant_id, PAYLOAD, payload)
@@ -109,59 +111,60 @@ class TaskRoutes:
         command = task.ClaimTasks(body.agent_name, body.limit, body.lease_seconds)
         receipt = await self._writes.submit(call, "/tasks/claim", command)
         claims = [event for event in receipt.events if isinstance(event.event, task_events.TaskClaimed)]
-        states = [await self._claimed(receipt, event) for event in claims]
-        keys = await self._backend.queries.keys(self._backend.tenant_id, {state.client_id for state in states})
+        states = [await self._claimed(call, receipt, event) for event in claims]
+        keys = await self._backend.queries.keys(call.tenant_id, {state.client_id for state in states})
         tasks = [
-            {**content(state, keys.get(state.client_id), self._backend.tenant_id), "claim_token": event.event_id}
+            {**content(state, keys.get(state.client_id), call.tenant_id), "claim_token": event.event_id}
             for state, event in zip(states, claims, strict=True)
         ]
         return written(200, {"tasks": tasks}, receipt)
 
-    async def _claimed(self, receipt: Receipt, event: RecordedEvent) -> task_events.Task:
+    async def _claimed(self, call: Call, receipt: Receipt, event: RecordedEvent) -> task_events.Task:
         """The task as its claim left it: just folded by the writer, or folded again from its stream."""
         state: Any = receipt.states.get(event.stream) if receipt.states is not None else None
         if state is None:
-            tenant_id = self._backend.tenant_id
-            for past in await self._backend.log.streams_until(tenant_id, [event.stream], event.position):
+            for past in await self._backend.log.streams_until(call.tenant_id, [event.stream], event.position):
                 state = self._backend.engine.evolve[task_events.CATEGORY](state, past)
         assert isinstance(state, task_events.Task)
-        self._facts.remember(state)
+        self._facts.remember(call.tenant_id, state)
         return state
 
     async def _may_claim(self, call: Call) -> None:
         check_agent(call, call.body.get("agent_name") if isinstance(call.body, dict) else None)
 
     async def get(self, call: Call) -> Answer:
-        as_of = await resolve(self._backend, call.query.as_of)
+        as_of = await resolve(self._backend, call.tenant_id, call.query.as_of)
         task_id = call.path_parameter("task_id")
-        found = await self._backend.queries.task(self._backend.tenant_id, task_id, as_of)
+        found = await self._backend.queries.task(call.tenant_id, task_id, as_of)
         if found is None:
             raise Problem("task-not-found", "Task not found")
         tag = entity_tag(found.version)
         headers = [(b"etag", tag.encode()), (b"fidelog-position", b"%d" % found.position), *as_of_header(as_of)]
         if call.not_modified(tag):
             return Answer(304, b"", headers)
-        return Answer(200, orjson.dumps(found_content(found, self._backend.tenant_id)), headers)
+        call.shows = (task_state(found).client_id,)
+        return Answer(200, orjson.dumps(found_content(found, call.tenant_id)), headers)
 
     async def list_tasks(self, call: Call) -> Answer:
-        query: TasksQuery = call.query
-        return await self._list("/tasks", query, query.client_id)
+        return await self._list(call, "/tasks", call.query.client_id)
 
     async def list_client_tasks(self, call: Call) -> Answer:
         client_id = call.path_parameter("client_id")
-        if await self._backend.queries.client(self._backend.tenant_id, client_id) is None:
+        if await self._backend.queries.client(call.tenant_id, client_id) is None:
             raise Problem("client-not-found", "Client not found")
-        return await self._list(f"/clients/{client_id}/tasks", call.query, client_id)
+        return await self._list(call, f"/clients/{client_id}/tasks", client_id)
 
-    async def _list(self, path: str, query: ClientTasksQuery, client_id: str | None) -> Answer:
+    async def _list(self, call: Call, path: str, client_id: str | None) -> Answer:
+        query: ClientTasksQuery = call.query
         filters = [
             (name, value) for name in ("status", "agent_name", "client_id") if (value := getattr(query, name, None))
         ]
         after = cursors.read(query.cursor, path, filters) or 0
         wanted = TaskFilter((query.status,) if query.status else STATUSES, query.agent_name, client_id)
-        tenant_id = self._backend.tenant_id
+        tenant_id = call.tenant_id
         found = await self._backend.queries.tasks(tenant_id, wanted, after, query.limit + 1)
         page, cursor, headers = found[: query.limit], None, list[Header]()
+        call.shows = [task_state(one).client_id for one in page]
         if len(found) > query.limit:
             cursor = cursors.write(task_state(page[-1]).created_position, path, filters)
             headers.append(cursors.link(path, [*filters, ("limit", str(query.limit)), ("cursor", cursor)]))

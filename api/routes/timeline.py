@@ -33,9 +33,8 @@ class TimelineRoutes:
     async def get(self, call: Call) -> Answer:
         """Of an erased client too: its events stay, its values are shown as erased."""
         client_id = call.path_parameter("client_id")
-        if await self._backend.queries.client(self._backend.tenant_id, client_id) is None:
+        if await self._backend.queries.client(call.tenant_id, client_id) is None:
             raise Problem("client-not-found", "Client not found")
-        query: TrailQuery = call.query
         return await self._pages.answer(
-            f"/clients/{client_id}/timeline", query, client_id, lambda event: {"title": title(event)}
+            call, f"/clients/{client_id}/timeline", client_id, lambda event: {"title": title(event)}
         )

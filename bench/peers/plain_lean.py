@@ -27,4 +27,4 @@ OPERATION = Operation(
 )
 
 app = FastAPI(lifespan=lifespan)
-app.router.routes.append(LeanRoute(OPERATION, lambda: None))
+app.router.routes.append(LeanRoute(OPERATION, lambda: None, lambda: None))

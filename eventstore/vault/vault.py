@@ -23,7 +23,7 @@ Sealed = dict[str, str]
 
 CACHED_KEYS = 20_000
 
-IDEMPOTENCY, REQUEST, FINGERPRINT = b"idempotency key", b"request hash", b"fingerprint"
+IDEMPOTENCY, REQUEST, FINGERPRINT, CREDENTIAL = b"idempotency key", b"request hash", b"fingerprint", b"credential"
 """The purposes of keyed hashes: one key never hashes for two of them alike."""
 
 random_bytes = Randomness()
@@ -95,6 +95,10 @@ class Vault:
     def request_hash(self, tenant_id: str, request: bytes) -> bytes:
         """The keyed hash of a request that is about no one person."""
         return keyed_hash(self._tenants[tenant_id], REQUEST, request)
+
+    def credential_hash(self, tenant_id: str, credential: str) -> bytes:
+        """How a credential is stored: a keyed hash, which says nothing without the state folder."""
+        return keyed_hash(self._tenants[tenant_id], CREDENTIAL, credential.encode())
 
 
 def seal(key: DataKey, tenant_id: str, field: str, value: bytes) -> Sealed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from projections.administration import administrations
 from projections.agent_tasks import agent_tasks
 from projections.client_profiles import client_profiles
 from projections.replay.indexed import IndexedEvents
@@ -12,4 +13,9 @@ from projections.replay.replayable import FoldedStreams, Replayable
 
 def tables() -> Sequence[Replayable]:
     """Each read model and the officer's index, in order of their names."""
-    return [FoldedStreams(agent_tasks()), IndexedEvents(), FoldedStreams(client_profiles())]
+    return [
+        FoldedStreams(administrations()),
+        FoldedStreams(agent_tasks()),
+        IndexedEvents(),
+        FoldedStreams(client_profiles()),
+    ]

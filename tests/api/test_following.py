@@ -161,12 +161,12 @@ def test_many_that_wait_do_not_ask_the_database_more_often(
 ) -> None:
     """However many wait, one look every 50 ms serves them all."""
     monkeypatch.setattr(trail, "AT_LEAST_SECONDS", 1.0)
-    before, started = api.backend.index.turns, time.monotonic()
+    before, started = api.backend.index("default").turns, time.monotonic()
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: fresh.http.get("/audit/events?actor=a&at_least=9"), range(16)))
     elapsed = time.monotonic() - started
     assert {answer.status_code for answer in answers} == {503}
-    assert 4 <= api.backend.index.turns - before <= elapsed / 0.05 + 2
+    assert 4 <= api.backend.index("default").turns - before <= elapsed / 0.05 + 2
 
 
 def test_who_waits_is_answered_when_the_server_stops(pg: Cluster, database_name: str) -> None:
@@ -174,7 +174,7 @@ def test_who_waits_is_answered_when_the_server_stops(pg: Cluster, database_name:
     api = RunningApi(pg.settings(database_name)).start()
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(api.client.get, "/audit/events?actor=a&at_least=9") for _ in range(4)]
-        until(lambda: api.backend.index._waiting == 4)
+        until(lambda: api.backend.index("default")._waiting == 4)
         started = time.monotonic()
         api._loop.call_soon_threadsafe(api.backend.end_waits)
         for answer in answers:

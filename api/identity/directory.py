@@ -1,0 +1,154 @@
+"""Tenants and their API keys, as this process knows them; asked again so often that a revoked key ends within a second.
+
+Everything is held in memory: finding a key costs no round trip. What changed is read by one statement for all tenants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from api.identity.caller import Caller, proven
+from api.identity.keys import ApiKey, parse
+from domain import administration
+from eventstore.reading import Reader
+from eventstore.statements import statement
+from eventstore.vault.vault import Vault
+
+DIRECTORY = statement("projections", "directory")
+
+FRESH_SECONDS = 0.8
+"""What is older is not believed: with a round trip, a revocation is known within a second."""
+UNKNOWN_SECONDS = 0.05
+"""So often at most is asked again because of a key that is not known."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """A key of the directory, and what it proves."""
+
+    secret_hash: bytes
+    expires_at: float
+    revoked: bool
+    caller: Caller
+
+    def ended(self) -> str | None:
+        if self.revoked:
+            return "revoked"
+        return "expired" if self.expires_at <= time.time() else None
+
+
+class Ended(Exception):
+    """The credential is right, and does not hold any more."""
+
+    def __init__(self, caller: Caller, how: str) -> None:
+        super().__init__(how)
+        self.caller = caller
+        self.how = how
+
+
+class Directory:
+    """The tenants of a database and who may come in. `home` is the tenant in whose name the reader asks."""
+
+    def __init__(self, reader: Reader, vault: Vault, home: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._reader = reader
+        self._vault = vault
+        self._home = home
+        self._clock = clock
+        self._versions: dict[str, int] = {}
+        self._keys: dict[str, _Known] = {}
+        self._proven: dict[bytes, _Known] = {}
+        self._read_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+        self.used: dict[tuple[str, str], datetime] = {}
+        """(tenant, key id) → when the key was last used since this was last written down."""
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """The tenants there are, in order of their names."""
+        return tuple(sorted(self._versions))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody can come in by a key."""
+        return not any(known.ended() is None for known in self._keys.values())
+
+    async def refresh(self, not_older_than: float = 0.0, *, once: bool = False) -> None:
+        """Read what changed, unless that was done within `not_older_than` seconds. One reading serves all who wait;
+        it is tried `once`, or as often as reads are. Raises DatabaseUnavailable, KeyUnavailable.
+        """
+        if self._clock() - self._read_at <= not_older_than:
+            return
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read(once), name="directory")
+            self._reading.add_done_callback(self._done)
+        await asyncio.shield(self._reading)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._reading = None
+        if not task.cancelled():
+            task.exception()  # those who wait are told
+
+    async def _read(self, once: bool) -> None:
+        started = self._clock()
+        ask = self._reader.rows_once if once else self._reader.rows
+        rows = await ask(self._home, DIRECTORY, (orjson.dumps(self._versions).decode(),))
+        for tenant_id, version, keys, epoch, wrapped in rows:
+            if tenant_id not in self._versions:
+                self._vault.open_tenant(tenant_id, epoch, bytes(wrapped))
+            if keys is not None:
+                self._take(tenant_id, orjson.loads(keys))
+            self._versions[tenant_id] = version
+        self._read_at = started
+
+    def _take(self, tenant_id: str, keys: dict[str, dict[str, Any]]) -> None:
+        self._proven.clear()
+        for key_id, key in keys.items():
+            self._keys[key_id] = _Known(
+                bytes.fromhex(key["secret_hash"]),
+                datetime.fromisoformat(key["expires_at"]).timestamp(),
+                key["revoked_at"] is not None,
+                proven(tenant_id, key["actor"], key["roles"], key_id),
+            )
+
+    async def caller(self, token: bytes) -> Caller | None:
+        """Whom the API key proves; None when nobody. Raises Ended, DatabaseUnavailable."""
+        if self._clock() - self._read_at > FRESH_SECONDS:
+            await self.refresh(FRESH_SECONDS)
+        known = self._proven.get(token) or await self._find(token)
+        if known is None:
+            return None
+        if (how := known.ended()) is not None:
+            raise Ended(known.caller, how)
+        caller = known.caller
+        assert caller.credential is not None
+        self.used[caller.tenant_id, caller.credential] = datetime.now(UTC)
+        return caller
+
+    async def _find(self, token: bytes) -> _Known | None:
+        key = parse(token.decode("latin-1"))
+        if key is None:
+            return None
+        if key.key_id not in self._keys:
+            await self.refresh(UNKNOWN_SECONDS)  # it may have been issued just now
+        known = self._keys.get(key.key_id)
+        if known is None or not hmac.compare_digest(known.secret_hash, self.secret_hash(known.caller.tenant_id, key)):
+            return None
+        self._proven[token] = known
+        return known
+
+    def secret_hash(self, tenant_id: str, key: ApiKey) -> bytes:
+        """The keyed hash under which the key's secret is stored."""
+        return self._vault.credential_hash(tenant_id, str(key))
+
+
+def ended(key: administration.Key) -> str | None:
+    """Whether a key of a tenant's administration has ended by now, and how."""
+    return administration.ended(key, datetime.now(UTC))

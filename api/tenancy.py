@@ -1,0 +1,84 @@
+"""What runs for each tenant: the tails that follow its log, and the sweep of its leases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from api.leases import LeaseSweep
+from projections.audit_index import audit_index
+from projections.tail import Tail
+
+FIRST_TURN_SECONDS = 2.0
+
+
+class Tenancy:
+    """One tenant's tails and sweep."""
+
+    def __init__(self, tenant_id: str, sweep: LeaseSweep) -> None:
+        self.index = audit_index(tenant_id)
+        self.tails: tuple[Tail, ...] = (self.index,)
+        self._tenant_id = tenant_id
+        self._sweep = sweep
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, keeper_url: str) -> None:
+        """Start them; each tail looks once before anybody is told how far it has got."""
+        self._tasks = [
+            asyncio.create_task(tail.run(keeper_url), name=f"tail-{tail.name}-{self._tenant_id}") for tail in self.tails
+        ]
+        self._tasks.append(asyncio.create_task(self._sweep.run(), name=f"leases-{self._tenant_id}"))
+        await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
+
+    async def stop(self) -> None:
+        """End them."""
+        await end(self._tasks)
+
+
+class Tenancies:
+    """All tenants that this process serves; those that appear while it runs too."""
+
+    def __init__(self, sweep: Callable[[str], LeaseSweep]) -> None:
+        self._of: dict[str, Tenancy] = {}
+        self._sweep = sweep
+
+    def __getitem__(self, tenant_id: str) -> Tenancy:
+        return self._of[tenant_id]
+
+    def __contains__(self, tenant_id: str) -> bool:
+        return tenant_id in self._of
+
+    @property
+    def tails(self) -> tuple[Tail, ...]:
+        """Every tail of every tenant."""
+        return tuple(tail for tenancy in self._of.values() for tail in tenancy.tails)
+
+    def wake(self, tenant_id: str) -> None:
+        """Events were appended: whoever follows the tenant's log need not wait for its timer."""
+        if (tenancy := self._of.get(tenant_id)) is not None:
+            for tail in tenancy.tails:
+                tail.wake()
+
+    async def serve(self, tenants: Iterable[str], keeper_url: str) -> None:
+        """Start what is not running yet."""
+        new = {
+            tenant_id: Tenancy(tenant_id, self._sweep(tenant_id)) for tenant_id in tenants if tenant_id not in self._of
+        }
+        self._of.update(new)
+        await asyncio.gather(*(tenancy.start(keeper_url) for tenancy in new.values()))
+
+    def end_waits(self) -> None:
+        """The server is about to stop: requests that wait for something are answered now."""
+        for tail in self.tails:
+            tail.end_waits()
+
+    async def stop(self) -> None:
+        """End all."""
+        await asyncio.gather(*(tenancy.stop() for tenancy in self._of.values()))
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel the tasks and wait until they ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+SELECT tenant_id, version, keys::text, epoch, wrapped FROM fidelog.directory($1::json)
