@@ -2,6 +2,21 @@ CREATE SCHEMA fidelog;
 
 ALTER SCHEMA fidelog OWNER TO fidelog_owner;
 
+CREATE FUNCTION fidelog.directory(known json) RETURNS TABLE(tenant_id text, version bigint, keys json, epoch integer, wrapped bytea)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT l.tenant_id, coalesce(a.version, 0),
+           CASE WHEN coalesce(a.version, 0) = coalesce((known ->> l.tenant_id)::bigint, -1) THEN NULL
+                ELSE coalesce(a.keys, '{}') END,
+           k.epoch, k.wrapped
+    FROM fidelog.logs AS l
+    JOIN fidelog.tenant_keys AS k ON k.tenant_id = l.tenant_id
+    LEFT JOIN fidelog.administration AS a ON a.tenant_id = l.tenant_id AND a.log_id = 'admin'
+$$;
+
+ALTER FUNCTION fidelog.directory(known json) OWNER TO fidelog_owner;
+
 CREATE FUNCTION fidelog.events_follow() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -173,6 +188,19 @@ END $$;
 
 ALTER FUNCTION fidelog.version_at(tenant text, name text, at bigint) OWNER TO fidelog_owner;
 
+CREATE TABLE fidelog.administration (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    log_id text NOT NULL COLLATE pg_catalog."C",
+    keys json NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    version bigint NOT NULL,
+    "position" bigint NOT NULL,
+    fold_version smallint NOT NULL
+);
+
+ALTER TABLE fidelog.administration OWNER TO fidelog_owner;
+
 CREATE TABLE fidelog.agent_tasks (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
     task_id uuid NOT NULL,
@@ -198,6 +226,14 @@ CREATE TABLE fidelog.agent_tasks (
 );
 
 ALTER TABLE fidelog.agent_tasks OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.api_key_uses (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    last_used_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE fidelog.api_key_uses OWNER TO fidelog_owner;
 
 CREATE TABLE fidelog.audit_index (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
@@ -329,8 +365,14 @@ CREATE TABLE fidelog.tenant_keys (
 
 ALTER TABLE fidelog.tenant_keys OWNER TO fidelog_owner;
 
+ALTER TABLE ONLY fidelog.administration
+    ADD CONSTRAINT administration_pkey PRIMARY KEY (tenant_id, log_id);
+
 ALTER TABLE ONLY fidelog.agent_tasks
     ADD CONSTRAINT agent_tasks_pkey PRIMARY KEY (tenant_id, task_id);
+
+ALTER TABLE ONLY fidelog.api_key_uses
+    ADD CONSTRAINT api_key_uses_pkey PRIMARY KEY (tenant_id, key_id);
 
 ALTER TABLE ONLY fidelog.audit_index
     ADD CONSTRAINT audit_index_pkey PRIMARY KEY (tenant_id, subject, "position") INCLUDE (type, actor);
@@ -377,6 +419,18 @@ CREATE INDEX audit_index_type ON fidelog.audit_index USING btree (tenant_id, typ
 
 CREATE UNIQUE INDEX events_idempotency_key ON fidelog.events USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
+CREATE TRIGGER administration_bare_change BEFORE UPDATE ON fidelog.administration FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.log_id = old.log_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
+
+ALTER TABLE fidelog.administration ENABLE ALWAYS TRIGGER administration_bare_change;
+
+CREATE TRIGGER administration_empty_change AFTER UPDATE ON fidelog.administration REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_empty_change();
+
+ALTER TABLE fidelog.administration ENABLE ALWAYS TRIGGER administration_empty_change;
+
+CREATE CONSTRAINT TRIGGER administration_lost_row AFTER DELETE ON fidelog.administration DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fidelog.refuse_lost_row('log', 'log_id', 'text');
+
+ALTER TABLE fidelog.administration ENABLE ALWAYS TRIGGER administration_lost_row;
+
 CREATE TRIGGER agent_tasks_bare_change BEFORE UPDATE ON fidelog.agent_tasks FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.task_id = old.task_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
 
 ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_bare_change;
@@ -413,7 +467,11 @@ CREATE TRIGGER logs_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.
 
 ALTER TABLE fidelog.logs ENABLE ALWAYS TRIGGER logs_never_change;
 
+ALTER TABLE fidelog.administration ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE fidelog.agent_tasks ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY all_tenants ON fidelog.administration FOR SELECT TO fidelog_auditor USING (true);
 
 CREATE POLICY all_tenants ON fidelog.agent_tasks FOR SELECT TO fidelog_auditor USING (true);
 
@@ -427,6 +485,8 @@ CREATE POLICY all_tenants ON fidelog.logs FOR SELECT TO fidelog_auditor USING (t
 
 CREATE POLICY all_tenants ON fidelog.tail_checkpoints FOR SELECT TO fidelog_auditor USING (true);
 
+ALTER TABLE fidelog.api_key_uses ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE fidelog.audit_index ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.client_keys ENABLE ROW LEVEL SECURITY;
@@ -437,7 +497,11 @@ ALTER TABLE fidelog.events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.logs ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY own_tenant ON fidelog.administration TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
 CREATE POLICY own_tenant ON fidelog.agent_tasks TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.api_key_uses TO fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.audit_index TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
@@ -462,10 +526,21 @@ GRANT USAGE ON SCHEMA fidelog TO fidelog_reader;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_keeper;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_auditor;
 
+REVOKE ALL ON FUNCTION fidelog.directory(known json) FROM PUBLIC;
+GRANT ALL ON FUNCTION fidelog.directory(known json) TO fidelog_reader;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.administration TO fidelog_writer;
+GRANT SELECT ON TABLE fidelog.administration TO fidelog_reader;
+GRANT SELECT,INSERT,DELETE ON TABLE fidelog.administration TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.administration TO fidelog_auditor;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.agent_tasks TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE fidelog.agent_tasks TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.agent_tasks TO fidelog_auditor;
+
+GRANT SELECT ON TABLE fidelog.api_key_uses TO fidelog_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.api_key_uses TO fidelog_keeper;
 
 GRANT SELECT ON TABLE fidelog.audit_index TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.audit_index TO fidelog_reader;
