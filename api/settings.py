@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +66,8 @@ class Settings:
     login_urls: Mapping[Login, str] = field(default_factory=dict)
     access_log: Recorded = "credentials"
     issuer: Issuer | None = None
+    keyless: bool = False
+    """Whether a caller without a credential is the local operator: on this machine, with its own database."""
 
     @property
     def embedded(self) -> bool:
@@ -76,11 +78,6 @@ class Settings:
     def loopback(self) -> bool:
         """Whether only this machine is served."""
         return self.host in LOOPBACK
-
-    @property
-    def keyless(self) -> bool:
-        """Whether a caller without a credential is the local operator: on this machine, with its own database."""
-        return self.embedded and self.loopback
 
 
 def read(options: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -102,7 +99,7 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
             "FIDELOG_STATE_DIR lies inside FIDELOG_DATA_DIR; choose a folder outside, so that no copy of the data "
             "holds the keys that open it"
         )
-    return Settings(
+    settings = Settings(
         host=values["FIDELOG_HOST"],
         port=_port(values["FIDELOG_PORT"]),
         data_dir=data_dir,
@@ -112,6 +109,7 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         access_log=_recorded(values["FIDELOG_ACCESS_LOG"]),
         issuer=_issuer(values),
     )
+    return replace(settings, keyless=settings.embedded and settings.loopback)
 
 
 def _url(values: Mapping[str, str], variable: str) -> str | None:

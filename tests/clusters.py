@@ -56,10 +56,10 @@ class Cluster:
         return Database("embedded", {**urls, "superuser": self.url(name)}, data_dir=str(self.data_dir))
 
     def settings(self, name: str) -> Settings:
-        """Settings of an API process that uses the database `name`."""
+        """Settings of an API process that uses the database `name`, where the tests are the local operator."""
         database = self.database(name)
         urls = {login: database.urls[login] for login in LOGINS if login in database.urls}
-        return Settings("127.0.0.1", 0, Path("unused"), self.state_dir, database.fallback, urls)
+        return Settings("127.0.0.1", 0, Path("unused"), self.state_dir, database.fallback, urls, keyless=True)
 
     def create(self, name: str, template: str = "template0") -> None:
         """Make the database `name`, empty or as a copy."""

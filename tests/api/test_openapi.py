@@ -146,10 +146,10 @@ def test_every_documented_body_is_accepted_by_its_route(caller: Caller, document
     """Played in order the examples tell one story; only the claim token is the one just given."""
     paths = [path for method, path in operations(document) if method == "POST"]
     ends = [f"/tasks/{{task_id}}/{end}" for end in ("release", "result", "failure", "cancel")]
-    assert set(paths) == {"/clients", "/tasks", "/tasks/claim", *ends}
+    assert set(paths) == {"/admin/keys", "/clients", "/tasks", "/tasks/claim", *ends}
     task_id = token = ""
     story = ["/clients", "/tasks", "/tasks/claim", ends[0], "/tasks/claim", ends[1]]
-    for path in (*story, "/tasks", "/tasks/claim", ends[2], "/tasks", ends[3]):
+    for path in (*story, "/tasks", "/tasks/claim", ends[2], "/tasks", ends[3], "/admin/keys"):
         examples = body_examples(document, path)
         assert examples, path
         for example in examples:
@@ -177,6 +177,7 @@ def test_answers_have_the_keys_the_document_declares(caller: Caller, document: D
         "/clients/{client_id}/tasks": f"/clients/{task['client_id']}/tasks",
         "/audit/events": "/audit/events",
         "/audit/events/{position}": "/audit/events/1",
+        "/admin/keys": "/admin/keys",
         "/livez": "/livez",
         "/readyz": "/readyz",
     }

@@ -1,0 +1,113 @@
+"""Who was shown personal data, and who was refused, is on record before they are answered."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from api.identity.roles import ROUTES
+from tests.api.conftest import client_body, fresh_agent, fresh_client, task_body
+from tests.api.identity.conftest import Door
+
+WAITING = """SELECT count(*)::int FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = 'fidelog_writer' AND wait_event_type = 'Lock'"""
+
+
+def accesses(door: Door, client_id: str) -> list[dict[str, Any]]:
+    """What the log holds of reads of the client, in order."""
+    officer = door.somebody("compliance", actor="user:officer", fidelog_purpose="looking")
+    head = officer.get("/audit/events", params={"order": "desc", "limit": 1}).json()["events"][0]["position"]
+    query: dict[str, str | int] = {"client_id": client_id, "type": "PersonalDataRead", "at_least": head}
+    found: list[dict[str, Any]] = officer.get("/audit/events", params=query).json()["events"]
+    return found
+
+
+@pytest.fixture
+def story(door: Door) -> dict[str, str]:
+    """A client with a task."""
+    advisor = door.somebody("advisor", actor="user:ada")
+    client_id, agent_name = fresh_client(), fresh_agent()
+    written = advisor.post("/clients", json=client_body(client_id))
+    body = task_body(client_id, agent_name)
+    assert advisor.post("/tasks", json=body).status_code == 201
+    return {"client_id": client_id, "task_id": body["task_id"], "position": written.headers["fidelog-position"]}
+
+
+def test_every_read_of_personal_data_is_recorded(door: Door, story: dict[str, str]) -> None:
+    """Route, whose data, who, why: for each route that the table says shows personal data."""
+    reader = door.somebody("compliance", actor="user:eve", fidelog_purpose="case 7")
+    before = len(accesses(door, story["client_id"]))
+    personal = [route for route, need in ROUTES.items() if need.personal]
+    for route in personal:
+        path = route.split(" ")[1].format(**story)
+        listed = path in ("/tasks", "/audit/events")
+        answer = reader.get(path, params={"client_id": story["client_id"]} if listed else {})
+        assert answer.status_code == 200, (route, answer.text)
+    events = [event for event in accesses(door, story["client_id"])[before:] if event["actor"] == "user:eve"]
+    assert [event["data"]["route"] for event in events] == personal
+    for event in events:
+        assert event["data"]["purpose"] == "case 7"
+        assert story["client_id"] in event["data"]["clients"]
+        assert event["stream"] == "log-access"
+
+
+def test_the_answer_waits_for_the_record(door: Door, story: dict[str, str]) -> None:
+    """While the record cannot be written, because another holds the tenant's lock, nothing is shown."""
+    reader = door.somebody("advisor", actor="user:eve")
+    with psycopg.connect(door.superuser_url) as holder, ThreadPoolExecutor(1) as threads:
+        holder.execute("SELECT 1 FROM fidelog.logs WHERE tenant_id = 'default' FOR NO KEY UPDATE")
+        asked = threads.submit(reader.get, f"/clients/{story['client_id']}")
+        deadline = time.monotonic() + 10
+        with psycopg.connect(door.superuser_url, autocommit=True) as watcher:
+            while watcher.execute(WAITING).fetchone() != (1,):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        assert not asked.done()
+        holder.rollback()
+        assert asked.result().status_code == 200
+    assert "user:eve" in {event["actor"] for event in accesses(door, story["client_id"])}
+
+
+def test_what_shows_nothing_is_not_recorded(door: Door, story: dict[str, str]) -> None:
+    """Not found, not modified, refused: nobody saw anything."""
+    reader = door.somebody("advisor", actor="user:eve")
+    found = reader.get(f"/clients/{story['client_id']}")
+    before = len(accesses(door, story["client_id"]))
+    assert reader.get("/clients/nobody").status_code == 404
+    unchanged = reader.get(f"/clients/{story['client_id']}", headers={"if-none-match": found.headers["etag"]})
+    assert unchanged.status_code == 304
+    assert door.somebody("operator").get(f"/clients/{story['client_id']}").status_code == 403
+    events = accesses(door, story["client_id"])[before:]
+    assert [event for event in events if event["actor"] != "user:officer"] == []
+
+
+def refusals(door: Door, actor: str) -> list[tuple[str, int, str]]:
+    """What the log holds of refusals of the actor."""
+    officer = door.somebody("compliance", fidelog_purpose="looking")
+    query: dict[str, str | int] = {"stream": "log-access", "order": "desc", "limit": 200}
+    events = officer.get("/audit/events", params=query).json()["events"]
+    found = [event for event in events if event["type"] == "AccessRefused" and event["actor"] == actor]
+    return [(event["data"]["route"], event["data"]["status"], event["data"]["reason"]) for event in reversed(found)]
+
+
+def test_refusals_are_recorded_once_a_minute_for_a_key_and_a_route(door: Door) -> None:
+    """403 with the scope that was missing; 401 of a key that had ended; nothing of who was never known."""
+    key = door.key("user:mallory", "operator")
+    caller = door.caller(key)
+    for _ in range(3):
+        assert caller.get("/clients/x").status_code == 403
+        assert caller.get("/audit/events").status_code == 403
+    door.revoke(key)
+    for _ in range(2):
+        assert caller.get("/tasks").status_code == 401
+    assert httpx.get(f"{door.api.url}/tasks", headers={"authorization": "Bearer nonsense"}).status_code == 401
+    assert refusals(door, "user:mallory") == [
+        ("GET /clients/{client_id}", 403, "clients:read"),
+        ("GET /audit/events", 403, "audit:read"),
+        ("GET /tasks", 401, "revoked"),
+    ]
