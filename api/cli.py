@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--jwt-algorithms", help="algorithms that are taken")
     demo = _command(commands, "demo", "play the article's story over HTTP and show the audit trail")
     demo.add_argument("--url", help="a running server; default: one of its own in a temporary folder")
+    demo.add_argument(
+        "--key", help="an API key, if that server asks for one: of a user with the roles advisor, compliance"
+    )
     _command(commands, "migrate", "bring the database up to this version: logins, schema, migrations")
     status = _command(commands, "status", "show the database, its migrations, tenants and sizes")
     status.add_argument("--json", action="store_true", help="as one JSON object")
@@ -205,7 +208,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 def _demo(settings: Settings, options: argparse.Namespace) -> int:
     from api.demo import demo
 
-    return demo(options.url)
+    return demo(options.url, options.key)
 
 
 def _migrate(settings: Settings, options: argparse.Namespace) -> int:

@@ -46,13 +46,13 @@ class StepFailed(Exception):
     """A step of the story did not behave."""
 
 
-def demo(url: str | None) -> int:
-    """Play the story against `url`, or a server of its own. The exit status: 0 only if every step behaved."""
+def demo(url: str | None, key: str | None = None) -> int:
+    """Play the story against `url`, with an API key if it asks for one, or a server of its own. The exit status: 0 only if every step behaved."""
     console = Console(highlight=False)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # unwinds: the server is stopped too
     try:
         if url is not None:
-            _Story(console, url, None).play()
+            _Story(console, url, None, key).play()
         else:
             with _own_server(console) as (own_url, reader_url):
                 _Story(console, own_url, reader_url).play()
@@ -91,10 +91,12 @@ def _own_server(console: Console) -> Iterator[tuple[str, str]]:
 class _Story:
     """The article's client, task and agent, step by step."""
 
-    def __init__(self, console: Console, url: str, reader_url: str | None) -> None:
+    def __init__(self, console: Console, url: str, reader_url: str | None, key: str | None = None) -> None:
         self._console = console
         self._reader_url = reader_url
-        self._http = httpx.Client(base_url=url, timeout=30)
+        # Everything is done in the name of the key's owner; why it looks at the trail is recorded.
+        self._key = {"authorization": f"Bearer {key}", "fidelog-purpose": "demonstration"} if key is not None else {}
+        self._http = httpx.Client(base_url=url, timeout=30, headers=self._key)
         self._client_id = f"demo-{uuid4().hex[:8]}"
         self._task_id = str(uuid4())
         # On a server that others use, an agent name of the demo's own: it must not take anybody's work.
@@ -118,6 +120,8 @@ class _Story:
 
     def _call(self, expected: int, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self._key:
+            names.pop("fidelog-actor", None)
         answer = self._http.request(method, path, json=body, headers=names)
         text = answer.text if len(answer.text) <= _SHOWN else answer.text[:_SHOWN] + " …"
         self._say(f"{method} {path} → {answer.status_code} {text}")

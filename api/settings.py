@@ -149,15 +149,15 @@ def _recorded(text: str) -> Recorded:
 def _issuer(values: Mapping[str, str]) -> Issuer | None:
     names = ("FIDELOG_JWT_ISSUER", "FIDELOG_JWT_AUDIENCE", "FIDELOG_JWT_JWKS")
     given = [values[name] for name in names if values[name]]
-    if not given:
-        return None
-    if len(given) < len(names):
+    if 0 < len(given) < len(names):
         raise SettingsError(f"JWT bearer tokens need all of {', '.join(names)}")
     leeway, algorithms = values["FIDELOG_JWT_LEEWAY"], tuple(values["FIDELOG_JWT_ALGORITHMS"].replace(",", " ").split())
     if not re.fullmatch(r"[0-9]{1,3}", leeway, re.ASCII):
         raise SettingsError("FIDELOG_JWT_LEEWAY must be a number of seconds from 0 to 999")
     if not algorithms or not set(algorithms) <= set(ALGORITHMS):
         raise SettingsError(f"FIDELOG_JWT_ALGORITHMS must be some of {', '.join(ALGORITHMS)}")
+    if not given:
+        return None
     issuer, audience, jwks = given
     return Issuer(issuer, audience, jwks, int(leeway), algorithms)
 

@@ -79,7 +79,7 @@ def test_a_tail_that_fails_stops_at_its_position_says_so_and_loses_nothing(
     assert "CheckViolation" in as_text
     shown = figures(fresh)
     names = ("fidelog_tail_position", "fidelog_tail_lag", "fidelog_tail_fault")
-    assert [shown[name, "default,audit_index"] for name in names] == [3, 3, 1]
+    assert [shown[name, "audit_index,default"] for name in names] == [3, 3, 1]
     assert rows(database, INDEXED) == [(1,), (2,), (3,)]
     answer = fresh.http.get("/audit/events?type=ClientOnboarded")
     assert (len(answer.json()["events"]), answer.headers["fidelog-position"]) == (3, "3")
@@ -88,7 +88,7 @@ def test_a_tail_that_fails_stops_at_its_position_says_so_and_loses_nothing(
     assert fresh.http.get("/audit/events?type=ClientOnboarded&at_least=6").status_code == 200
     assert tail_of(fresh) == {"name": "audit_index", "position": 6, "lag": 0}
     assert status(pg, database_name, capsys)[0] == {"name": "audit_index", "position": 6, "lag": 0}
-    assert figures(fresh)["fidelog_tail_fault", "default,audit_index"] == 0
+    assert figures(fresh)["fidelog_tail_fault", "audit_index,default"] == 0
     assert rows(database, INDEXED) == [(n,) for n in range(1, 7)]
 
 
@@ -201,7 +201,7 @@ def test_the_metrics_are_true(fresh: Caller) -> None:
     assert shown["fidelog_write_seconds_bucket", "+Inf"] == 8
     assert 0 < shown["fidelog_write_seconds_sum", ""] < 60
     assert (shown["fidelog_queue_commands", ""], shown["fidelog_lease_expiries_total", ""]) == (0, 0)
-    assert shown["fidelog_tail_position", "default,audit_index"] == fresh.head()
+    assert shown["fidelog_tail_position", "audit_index,default"] == fresh.head()
     assert shown["process_resident_memory_bytes", ""] > 1 << 20
     names = {name for name, _ in shown}
     assert {"fidelog_batch_commands_bucket", "fidelog_batch_seconds_sum", "fidelog_stale_completions_total"} <= names

@@ -118,9 +118,13 @@ def test_the_article_on_a_server(any_server: Server, command: Command) -> None:
     assert command("migrate", **settings) == (0, up_to_date, "")
 
     served = any_server.folders.serve(**settings).ready()
-    assert refusal(served.stderr()).startswith("warning: ")
+    assert served.stderr().startswith("fidelog: warning: ")
     assert WARNING in served.stderr()
+    assert "fidelog keys create" in served.stderr()
+    assert served.client().get("/tasks").status_code == 401
+    key = new_key(command, **settings)
     http = served.client()
+    http.headers.update({"authorization": f"Bearer {key}", "fidelog-purpose": "test"})
     for replayed in (False, True):
         answer = http.post("/clients", json=CLIENT, headers={"idempotency-key": "k"})
         assert (answer.status_code, answer.json()) == (200, CLIENT)
@@ -128,8 +132,9 @@ def test_the_article_on_a_server(any_server: Server, command: Command) -> None:
         task = http.post("/tasks", json=TASK)
         assert (task.status_code, task.json()) == (201, {"task_id": TASK["task_id"], "status": "pending"})
     assert http.get("/clients/client-001").json() == CLIENT
-    assert [event["type"] for event in http.get("/audit/events").json()["events"]] == ["ClientOnboarded", "TaskCreated"]
-    assert command("demo", "--url", served.url)[0] == 0
+    types = [event["type"] for event in http.get("/audit/events").json()["events"]]
+    assert types == ["ApiKeyIssued", "ClientOnboarded", "TaskCreated", "PersonalDataRead"]
+    assert command("demo", "--url", served.url, "--key", key)[0] == 0
     refuse_the_update(any_server, command)
     assert http.get(f"/tasks/{TASK['task_id']}").json()["status"] == "pending"
     assert served.stop() == 0
@@ -148,6 +153,14 @@ def test_serve_does_not_migrate(server: Server, command: Command, there: str) ->
     assert "fidelog migrate" in refusal(done.stderr)
     with psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT to_regclass('fidelog.migrations')::text").fetchone() == (None,)
+
+
+def new_key(command: Command, **settings: str) -> str:
+    """A key of somebody who may read and write."""
+    roles = ("--role", "advisor", "--role", "compliance")
+    status, out, _ = command("keys", "create", "--actor", "user:app", *roles, **settings)
+    assert status == 0
+    return out.strip()
 
 
 def refuse_the_update(server: Server, command: Command) -> None:
@@ -170,8 +183,10 @@ def test_logins_of_their_own_bring_no_warning(server: Server, command: Command, 
     logins = [login for login in LOGINS if login not in without]
     embedded = EmbeddedServer(server.folders.data, notice=lambda line: None)
     urls = {f"FIDELOG_{login.upper()}_URL": embedded.conninfo(f"fidelog_{login}", NAME) for login in logins}
+    key = new_key(command, **server.settings())
     served = server.folders.serve(**urls).ready()
     http = served.client()
+    http.headers.update({"authorization": f"Bearer {key}", "fidelog-purpose": "test"})
     assert http.post("/clients", json=CLIENT).status_code == 200
     assert http.get("/clients/client-001").json() == CLIENT
     assert served.stop() == 0
@@ -284,7 +299,9 @@ def test_an_owner_who_is_no_superuser(server: Server, command: Command) -> None:
         status, _, err = command("migrate", **server.settings(url))
         assert (status, err) == (0, "")
     served = server.folders.serve(**server.settings(url)).ready()
-    assert served.client().post("/clients", json=CLIENT).status_code == 200
+    key = new_key(command, **server.settings(url))
+    answer = served.client().post("/clients", json=CLIENT, headers={"authorization": f"Bearer {key}"})
+    assert answer.status_code == 200
     assert served.stop() == 0
 
 

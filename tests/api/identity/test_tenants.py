@@ -57,7 +57,8 @@ def comparable(answer: httpx.Response, names: dict[str, str]) -> tuple[int, str]
     """Status and text, without what was asked about and what differs from call to call."""
     text = re.sub(r'"correlation_id":"[^"]*",?', "", answer.text)
     for name, value in names.items():
-        text = text.replace(value, name)
+        if name != "position":  # a digit stands in many places
+            text = text.replace(value, name)
     return answer.status_code, text
 
 
