@@ -47,7 +47,8 @@ class StepFailed(Exception):
 
 
 def demo(url: str | None, key: str | None = None) -> int:
-    """Play the story against `url`, with an API key if it asks for one, or a server of its own. The exit status: 0 only if every step behaved."""
+    """Play the story against `url`, with an API key if it asks for one, or a server of its own. The exit status: 0 only if
+    every step behaved."""
     console = Console(highlight=False)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # unwinds: the server is stopped too
     try:
