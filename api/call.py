@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ValidationError
 
 from api.json_body import check_free_json, escape, parse
-from api.models import IDENTIFIER, UUID
+from api.models.fields import IDENTIFIER, UUID
 from api.problems import Fault, Problem, invalid
 from eventstore.reading import MAX_POSITION
 from eventstore.records import ExpectedVersion

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from api import cursors
 from api.answer import Answer
 from api.backend import Backend
-from api.models import Identifier, Limit, Uuid, digits
+from api.models.fields import Identifier, Limit, Uuid, digits
 from api.problems import Problem
 from eventstore.instants import instant
 from eventstore.reading import MAX_POSITION

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
-from api.models import ClaimIn, ClientIn, ResultIn, TaskIn
+from api.models.clients import ClientIn
+from api.models.tasks import ClaimIn, ResultIn, TaskIn
 from api.problems import Problem
 from api.routes.clients import ClientRoutes
 from api.routes.task_ends import TaskEndRoutes

@@ -10,7 +10,7 @@ from api.call import Call
 from api.headers import ListHeaders
 from api.instants import AsOfQuery, as_of_header, resolve
 from api.lean import Operation
-from api.models import EventOut, EventsOut
+from api.models.trail import EventOut, EventsOut
 from api.problems import Problem
 from api.trail import EventsQuery, TrailPages
 
