@@ -26,7 +26,7 @@ from eventstore.embedded.processes import processes_in, wait_until_gone
 from tests.conftest import scratch
 from tests.processes.fidelog_process import environment
 
-PLAN = Plan(rounds=1, seconds=1, sizes=())
+PLAN = Plan(rounds=1, seconds=0.2, sizes=())
 ROW = Row("fixed", "rate", "thrice", "once", Goal("≥", 2.0))
 BENCH = (sys.executable, "-m", "bench")
 

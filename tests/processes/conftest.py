@@ -17,7 +17,7 @@ Command = Callable[..., tuple[int, str, str]]
 def prepared() -> Iterator[Folders]:
     """A migrated embedded database that is not running; only to be copied."""
     with new_folders() as folders:
-        done = folders.run("migrate")
+        done = folders.run("migrate", seconds=150)  # every test here needs it; a busy machine may take its time
         assert done.returncode == 0, done.stderr
         assert folders.postgres() == []
         yield folders

@@ -82,11 +82,11 @@ class Folders:
         self.started.append(FidelogProcess(self.outer, arguments, environment(**{**self.settings(), **changes})))
         return self.started[-1]
 
-    def run(self, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+    def run(self, *arguments: str, seconds: float = LIMIT, **changes: str | None) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, which comes within so many seconds."""
         variables = environment(**{**self.settings(), **changes})
         return subprocess.run(
-            [*COMMAND, *arguments], env=variables, cwd=self.outer, capture_output=True, text=True, timeout=LIMIT
+            [*COMMAND, *arguments], env=variables, cwd=self.outer, capture_output=True, text=True, timeout=seconds
         )
 
     def postgres(self) -> list[psutil.Process]:
