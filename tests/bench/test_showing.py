@@ -13,6 +13,7 @@ from bench import page
 from bench.plot import LONGEST, plot, shortened
 from bench.report import TIMES, Goal
 from bench.results import Results, read
+from bench.self_check import findings
 from bench.works import WORKS
 from tests.bench.runs import results
 
@@ -47,6 +48,14 @@ def test_a_goal_within_the_noise_is_called_so(run: Results) -> None:
     assert ratios[0].noise is not None
     assert ratios[0].noise.coverage == 0.75
     assert [line.noise.holds(line.goal.ratio) for line in ratios if line.noise and line.goal] == [False, True]
+
+
+def test_a_self_check_counts_what_lies_outside_beside_what_chance_leaves_out(run: Results) -> None:
+    """Of several noises each misses the truth now and then: a ratio outside of its own is a fault only if chance does
+    not explain it."""
+    *told, count = findings(run)
+    assert ["OUTSIDE" in line for line in told] == [True, True, True]
+    assert count == "1.0 lies outside of the noise of 3 of 3 ratios; by chance alone, of 0.8"
 
 
 def test_the_page_has_every_line_note_and_command(run: Results) -> None:
