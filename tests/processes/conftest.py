@@ -17,7 +17,8 @@ Command = Callable[..., tuple[int, str, str]]
 def prepared() -> Iterator[Folders]:
     """A migrated embedded database that is not running; only to be copied."""
     with new_folders() as folders:
-        done = folders.run("migrate", seconds=150)  # every test here needs it; a busy machine may take its time
+        folders.patience = 150  # every test here needs what this makes; a busy machine may take its time
+        done = folders.run("migrate")
         assert done.returncode == 0, done.stderr
         assert folders.postgres() == []
         yield folders

@@ -18,8 +18,9 @@ from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer
 from eventstore.embedded.processes import wait_until_gone
 from tests.processes.conftest import Command, refusal
-from tests.processes.fidelog_process import COMMAND, Folders, environment, new_folders, until
+from tests.processes.fidelog_process import COMMAND, Folders, environment, new_folders
 from tests.projections.replay.harness import STORY, TASK, append, damage, heal, onboarded, table, unguarded
+from tests.waiting import until
 
 LEVEL = (
     "agent_tasks  3 rows, {} brought level\naudit_index  0 rows, 0 brought level\n"

@@ -19,8 +19,8 @@ from projections.replay.healing import Healer, _Part
 from projections.replay.replayable import FoldedStreams
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import envelope, rows, vault_of, writing
-from tests.processes.fidelog_process import until
 from tests.projections.replay.harness import STORY, Direct, append, check, damage, heal, onboarded, table
+from tests.waiting import until
 
 HOT = ("h1", "h2", "h3")
 
