@@ -73,7 +73,7 @@ class Session:
         self._watch: asyncio.TimerHandle | None = None
         self.lost = False
         self._pgconn.enter_pipeline_mode()
-        self._wire = Wire(self._pgconn, lambda: bool(self._sent), self._take, self.lose)
+        self._wire = Wire(self._pgconn, self._sent.__len__, self._take, self.lose)
 
     @property
     def busy(self) -> int:

@@ -19,14 +19,14 @@ SUCCEEDED = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 class Wire:
     """Reads from the moment it is made until it is stopped.
 
-    While `awaits` says that a result is to come, results are handed to `take` in the order of what was sent. An error
-    on the way, `take`'s own included, is told to `broke`; whoever made the wire then stops it.
+    As long as `awaits` gives something true, a result is to come: each is handed to `take`, in the order of what was
+    sent. An error on the way, `take`'s own included, is told to `broke`; whoever made the wire then stops it.
     """
 
     def __init__(
         self,
         pgconn: pq.abc.PGconn,
-        awaits: Callable[[], bool],
+        awaits: Callable[[], object],
         take: Callable[[pq.abc.PGresult], None],
         broke: Callable[[psycopg.Error], None],
     ) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-LIMIT = 30.0
+LIMIT = 90.0
 """Seconds within which anything happens on a machine that is busy elsewhere."""
 
 
