@@ -25,8 +25,6 @@ class Recorded(NamedTuple):
     recorded_at: datetime
 
 
-_recorded = tuple.__new__
-
 _NO_STREAM: Mapping[str, Folded] = {}
 
 
@@ -50,7 +48,7 @@ class Folder:
 
         Raises DamagedStream when versions are not 1, 2, 3 …, ReplayFailed for an event that this code does not know.
         """
-        decode, evolve = self._decode, self._evolve
+        decode, evolve, new = self._decode, self._evolve, tuple.__new__
         name, state, version, position = None, None, 0, 0
         for rows in batches:
             for row in rows:
@@ -65,11 +63,10 @@ class Folder:
                     what = f"after version {version} comes version {next_version}"
                     raise DamagedStream(self._tenant_id, stream, what)
                 try:
-                    recorded = _recorded(Recorded, (decode(kind, schema_version, data), *row[4:]))
-                    state = evolve(state, recorded)
+                    state = evolve(state, new(Recorded, (decode(kind, schema_version, data), *row[4:])))
                 except Exception as fault:
                     raise self._fault(row, fault) from fault
-                version, position = next_version, recorded.position
+                version, position = next_version, row[5]
                 self.bytes += len(data)
             self.events += len(rows)
         if name is not None:

@@ -203,9 +203,9 @@ def test_rows_are_replaced_a_few_at_a_time(database: Database, monkeypatch: pyte
     sizes: list[int] = []
     replace = Healer._replace
 
-    def noted(self: Healer, part: _Part, suspicious: bool) -> None:
+    def noted(self: Healer, part: _Part, careful: bool, durable: bool) -> None:
         sizes.append(len(part.ids))
-        replace(self, part, suspicious)
+        replace(self, part, careful, durable)
 
     monkeypatch.setattr(Healer, "_replace", noted)
     monkeypatch.setattr("projections.replay.healing.FIRST_ROWS", 40)
