@@ -9,7 +9,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,8 +29,6 @@ FOUND_AT_ONCE = 20
 STOP_SECONDS = 5.0
 NICENESS = 10
 """Whoever serves on this machine comes first."""
-SWITCH_SECONDS = 0.0005
-"""How long the thread that replaces rows may wait for the one that folds."""
 CONTAINERS_BETWEEN_COLLECTIONS = 200_000
 
 
@@ -93,7 +90,6 @@ class PipedWork:
 
 
 def _work(pipe: Connection[Any, Any], keeper_url: str, models: Callable[[], Sequence[Replayable]], heal: bool) -> None:
-    sys.setswitchinterval(SWITCH_SECONDS)
     os.nice(NICENESS)
     # Folding makes no cycles, and looking for them among the rows in hand is an eighth of its time.
     gc.freeze()
