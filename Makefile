@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test demo check soak bench-quick schema clean
+.PHONY: help run test demo check soak bench bench-quick bench-against schema clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,8 +28,15 @@ check: $(VENV)/.tested ## formatting, lint, types, import directions
 soak: $(VENV)/.tested ## kills under load, a long replay under load, 10,000 mutated requests (up to 40 minutes)
 	$(BIN)/python -m tests.soak
 
-bench-quick: $(VENV)/.tested ## S1 and S2 against their peers, as ratios in one run (2 to 3 minutes)
-	$(BIN)/python -m bench.quick
+bench: $(VENV)/.benched ## every work against its peers, as ratios in one run; writes docs/performance.md and its plot
+	$(BIN)/python -m bench
+
+bench-quick: $(VENV)/.benched ## writes and the engine against their peers (2 to 4 minutes)
+	$(BIN)/python -m bench --quick
+
+bench-against: $(VENV)/.installed ## this tree against another commit of ours, as ratios in one run: REV=<commit>
+	@test -n "$(REV)" || { echo "bench: name a commit: make bench-against REV=<commit>" >&2; exit 2; }
+	$(BIN)/python -m bench --against "$(REV)"
 
 schema: $(VENV)/.tested ## write docs/schema.sql from the migrations
 	$(BIN)/python -m tests.write_schema
@@ -54,3 +61,8 @@ $(VENV)/.tested: pyproject.toml $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test
 	@touch $@
+
+# A peer that cannot be installed stops nothing: the bench says "not run" in its rows, and the next run tries again.
+$(VENV)/.benched: pyproject.toml bench/install_peers.sh $(wildcard bench/peers/node/package.json) $(VENV)/.tested
+	@echo "fidelog: installing the peers of the bench" >&2
+	@! sh bench/install_peers.sh $(BIN)/python || touch $@

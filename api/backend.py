@@ -21,8 +21,9 @@ from eventstore.reading import Log, Reader
 from eventstore.records import RecordedEvent
 from eventstore.vault.vault import Vault
 from eventstore.writer.engine import Engine
+from eventstore.writer.queues import Limits
 from eventstore.writer.transaction import STATEMENTS
-from eventstore.writer.writer import Limits, Writer
+from eventstore.writer.writer import Writer
 from projections.audit_index import audit_index
 from projections.engine import engine as product_engine
 from projections.engine import read_models

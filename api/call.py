@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, get_origin
 from urllib.parse import parse_qsl
 
@@ -55,7 +55,8 @@ class Call:
     """One request. After `check`, `input` and `query` hold the models, and path parameters are in canonical form."""
 
     __slots__ = (
-        "_faults", "_too_large", "_versions", "actor", "body", "correlation_id", "headers", "idempotency_key", "input", "query", "scope",
+        "_faults", "_too_large", "_versions", "actor", "body", "correlation_id", "header_bytes", "headers", "idempotency_key", "input",
+        "query", "scope",
     )  # fmt: skip
 
     input: Any
@@ -65,6 +66,7 @@ class Call:
         self.scope = scope
         self._faults: list[Fault] = []
         self._too_large: list[Fault] = []
+        self.header_bytes = 0
         self.headers = self._read_headers()
         self.body: Any = None
         self.correlation_id = self._correlation()
@@ -77,10 +79,13 @@ class Call:
 
     def _read_headers(self) -> dict[bytes, bytes]:
         headers: dict[bytes, bytes] = {}
+        size = 0
         for name, value in self.scope["headers"]:
+            size += len(name) + len(value)
             if name in headers and name in _SINGLE:
                 self._fault(name.decode(), "is given more than once")
             headers[name] = value
+        self.header_bytes = size
         return headers
 
     def _header(self, name: bytes) -> str | None:
@@ -92,7 +97,8 @@ class Call:
     async def read_body(self, receive: Any) -> None:
         """Take and parse the body. Raises Problem (413, 415, 400), Disconnected."""
         body = await self._take(receive)
-        if not _JSON_TYPE.fullmatch(self.headers.get(b"content-type", b"").strip()):
+        kind = self.headers.get(b"content-type", b"")
+        if kind != b"application/json" and not _JSON_TYPE.fullmatch(kind.strip()):
             raise Problem("unsupported-media-type", "The body must be application/json")
         self.body, self._too_large = parse(body)
 
@@ -115,11 +121,11 @@ class Call:
     def check_origin(self) -> None:
         """Keyless mode trusts the loopback interface, so a page of another origin must not reach it, not even by a
         name that was made to resolve to it (DNS rebinding). Raises Problem (403)."""
-        host = (self._header(b"host") or "").lower()
-        if re.sub(r":[0-9]{1,5}$", "", host) not in LOCAL_HOSTS:
+        host = self._header(b"host") or ""
+        if not _is_local(host):
             raise Problem("foreign-origin", "The Host header must be localhost, 127.0.0.1 or [::1]")
         origin = self._header(b"origin")
-        if origin is not None and origin.lower() not in {f"http://{host}", f"https://{host}"}:
+        if origin is not None and origin.lower() not in {f"http://{host.lower()}", f"https://{host.lower()}"}:
             raise Problem("foreign-origin", "The Origin header names another origin")
 
     def _correlation(self) -> str | None:
@@ -129,7 +135,10 @@ class Call:
                 return text
             self._fault("Fidelog-Correlation-Id", "must be 1 to 128 visible ASCII characters")
             return None
-        trace = _TRACEPARENT.fullmatch(self._header(b"traceparent") or "")
+        parent = self._header(b"traceparent")
+        if parent is None:
+            return None
+        trace = _TRACEPARENT.fullmatch(parent)
         return trace["trace"] if trace and not (trace["version"] == "00" and trace["more"]) else None
 
     def _actor(self) -> str:
@@ -163,7 +172,7 @@ class Call:
         for name, value in self.scope["path_params"].items():
             if not _PATTERNS[name].fullmatch(value) or (name == "position" and int(value) > MAX_POSITION):
                 self._fault(name, "must be a positive integer" if name == "position" else "is not a valid identifier")
-        self.query = self._checked_query(query) if self.scope["query_string"] else query()
+        self.query = self._checked_query(query) if self.scope["query_string"] else _unasked(query)
         self.idempotency_key = self._checked_key()
         self._versions = self._checked_versions(guarded)
         if body is not None:
@@ -241,6 +250,18 @@ class Call:
         sent = [value.decode("latin-1") for name, value in self.scope["headers"] if name == b"if-none-match"]
         tags = [tag.strip().removeprefix("W/") for value in sent for tag in value.split(",")]
         return "*" in tags or entity_tag in tags
+
+
+@lru_cache(maxsize=64)
+def _is_local(host: str) -> bool:
+    """Whether a Host header names this machine. Few are ever sent, and every request sends one."""
+    return re.sub(r":[0-9]{1,5}$", "", host.lower()) in LOCAL_HOSTS
+
+
+@cache
+def _unasked(model: type[BaseModel]) -> BaseModel:
+    """What a request without a query string asks; nobody changes it."""
+    return model()
 
 
 @cache

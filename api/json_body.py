@@ -15,6 +15,8 @@ MAX_INTEGER = 2**53 - 1
 
 _PLACE = re.compile(r" at line (?P<line>\d+) column (?P<column>\d+)$")
 _DIGITS = re.compile(rb"\d{4300,}")
+_MAY_OVERFLOW = re.compile(rb"\d[eE]|\d{309}")
+"""What a number too large for a double has: an exponent, or more digits than 308. Text may look like it."""
 
 
 def parse(body: bytes) -> tuple[Any, list[Fault]]:
@@ -33,7 +35,7 @@ def parse(body: bytes) -> tuple[Any, list[Fault]]:
             raise _malformed(body, str(other)) from None
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise Problem("malformed-json", f"The body is nested deeper than {MAX_DEPTH} levels")
-    if not _finite(value):
+    if _MAY_OVERFLOW.search(body) and not _finite(value):
         raise Problem("malformed-json", "A number is too large for a double")
     return value, faults
 

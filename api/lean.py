@@ -120,7 +120,7 @@ class LeanRoute(APIRoute):
         """The first fault in contract order wins: 405, 431, 413, 415, 400, 403, 422, then what the handler finds."""
         if call.scope["method"] != operation.method:
             raise Problem("method-not-allowed", headers={"allow": self.allowed})
-        if sum(len(name) + len(value) for name, value in call.scope["headers"]) > MAX_HEADER_BYTES:
+        if call.header_bytes > MAX_HEADER_BYTES:
             raise Problem("headers-too-large", f"The headers may have at most {MAX_HEADER_BYTES} bytes")
         if operation.body is not None:
             await call.read_body(receive)

@@ -7,6 +7,7 @@ from statistics import median
 import psutil
 
 PAUSE_SECONDS = 0.3
+MOST_PAUSES = 6
 TOLERABLE = 0.10
 
 
@@ -20,9 +21,16 @@ class Disturbance:
         """The share that the host of a virtual machine gave to other machines, under load."""
 
     def pause(self) -> None:
-        """Wait between two readings, and see who else is busy. A server may still be answering requests whose
-        connections were closed; it has this time to finish."""
-        self.others.append(psutil.cpu_percent(PAUSE_SECONDS) / 100)
+        """Wait between two readings until the processors are idle, at most two seconds, and see who else is busy.
+
+        A contender may still be answering requests whose connections were closed, or catching up with what it put
+        off: the next one does not pay for that.
+        """
+        for _ in range(MOST_PAUSES):
+            busy = psutil.cpu_percent(PAUSE_SECONDS) / 100
+            if busy <= TOLERABLE:
+                break
+        self.others.append(busy)
         self._before = psutil.cpu_times()
 
     def loaded(self) -> float:

@@ -1,4 +1,4 @@
-"""Many callers at once: wrk with 128 connections on `POST /clients`."""
+"""Many callers at once: wrk, and what it found."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import itertools
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.rounds import MeasurementError, Reading
 
 WRK = "wrk"
 INSTALL = "apt-get install wrk"
-CONNECTIONS = 128
-SCRIPT = Path(__file__).with_name("post_clients.lua")
+FOLDER = Path(__file__).parent
 
 _ERRORS = {
     "status": "answers were not 2xx",
@@ -25,29 +26,43 @@ _ERRORS = {
 _runs = itertools.count(1)
 
 
+@dataclass(frozen=True)
+class Requests:
+    """What the callers ask for: wrk's script, its arguments for the run of a number, and how many callers."""
+
+    script: str
+    arguments: Callable[[int], list[str]]
+    connections: int
+
+
+POST_CLIENTS = Requests("post_clients.lua", lambda run: [f"w{run:03d}"], connections=128)
+
+
 def available() -> bool:
     """Whether wrk is installed."""
     return shutil.which(WRK) is not None
 
 
-def command(url: str, seconds: float, run: str) -> list[str]:
+def command(url: str, seconds: float, requests: Requests, run: int) -> list[str]:
     """The load generator's command line. One thread: it is far from busy, and the cores are shared."""
-    options = ["--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{max(1, round(seconds))}s"]
-    return [WRK, *options, "--timeout", "10s", "--script", str(SCRIPT), f"{url}/clients", "--", run]
+    options = ["--threads", "1", "--connections", str(requests.connections), "--duration", f"{max(1, round(seconds))}s"]
+    script = str(FOLDER / requests.script)
+    return [WRK, *options, "--timeout", "10s", "--script", script, f"{url}/clients", "--", *requests.arguments(run)]
 
 
 class HttpLoad:
-    """A contender of `POST /clients`, written to by 128 callers."""
+    """A contender asked by many callers at once."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, requests: Requests = POST_CLIENTS) -> None:
         self.name = name
         self._url = url
+        self._requests = requests
         self.answered = 0
         """2xx answers since the start."""
 
     def measure(self, seconds: float) -> Reading:
         """Load it for `seconds`, in whole seconds."""
-        line = command(self._url, seconds, f"w{next(_runs):03d}")
+        line = command(self._url, seconds, self._requests, next(_runs))
         ended = subprocess.run(line, capture_output=True, text=True, check=False, timeout=seconds + 60)
         summary = _summary(self.name, ended)
         faults = [f"{summary[kind]} {meaning}" for kind, meaning in _ERRORS.items() if summary[kind]]

@@ -1,5 +1,7 @@
 -- POST /clients for wrk: a new client and a new idempotency key in every request.
--- Arguments: a word that is this run's own. The summary is written as one line of JSON.
+-- Arguments: a word that is this run's own.
+
+dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "summary.lua")
 
 local threads = 0
 
@@ -26,12 +28,4 @@ function request()
   count = count + 1
   local id = name .. string.format("%010d", count)
   return head .. id .. "\r\n\r\n" .. body(id)
-end
-
-function done(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format(
-    '{"requests":%d,"microseconds":%d,"p50":%d,"p99":%d,"status":%d,"connect":%d,"read":%d,"write":%d,"timeout":%d}\n',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    errors.status, errors.connect, errors.read, errors.write, errors.timeout))
 end

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import comb
 from statistics import median
 from typing import Literal, Protocol
 
 from bench.disturbance import Disturbance
 
 Figure = Literal["rate", "p50", "p99"]
+FIGURES: tuple[Figure, ...] = ("rate", "p50", "p99")
+
+CONFIDENCE = 0.95
+ENOUGH_ROUNDS = 6
+"""With fewer, not even the smallest and the largest of the rounds enclose the true median so surely."""
 
 
 class MeasurementError(Exception):
@@ -33,6 +39,33 @@ class Reading:
     def rate(self) -> float:
         """Per second."""
         return self.count / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where the true median lies, with the probability `coverage`: the noise of a median over rounds."""
+
+    low: float
+    high: float
+    coverage: float
+
+    def holds(self, value: float) -> bool:
+        """Whether the value cannot be told from the median."""
+        return self.low <= value <= self.high
+
+
+def median_interval(values: Sequence[float]) -> Interval:
+    """The narrowest pair of order statistics that encloses the median with at least 95%.
+
+    It asks for nothing but independent rounds: each lies below the true median as likely as above. With fewer than
+    six rounds it is the smallest and the largest value, with the coverage they have.
+    """
+    ascending, count = sorted(values), len(values)
+    outside = 2 / 2**count  # the probability that all rounds lie on the same side
+    left_out = 0
+    while (wider := outside + 2 * comb(count, left_out + 1) / 2**count) <= 1 - CONFIDENCE:
+        outside, left_out = wider, left_out + 1
+    return Interval(ascending[left_out], ascending[-1 - left_out], 1 - outside)
 
 
 class Contender(Protocol):
@@ -61,10 +94,10 @@ class Series:
         """The figure's median over the rounds."""
         return median(self.values(name, figure))
 
-    def ratio(self, ours: str, peer: str, figure: Figure) -> float:
-        """The median of the rounds' ratios, ours to the peer's."""
+    def ratios(self, ours: str, peer: str, figure: Figure) -> tuple[float, ...]:
+        """The rounds' ratios, ours to the peer's. Their median is the ratio of the run."""
         pairs = zip(self.values(ours, figure), self.values(peer, figure), strict=True)
-        return median(one / other for one, other in pairs)
+        return tuple(one / other for one, other in pairs)
 
 
 def alternate(contenders: Sequence[Contender], rounds: int, seconds: float, tell: Callable[[str], None]) -> Series:

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from api.settings import Settings
 from bench.one_write import OneWrite
 from bench.rounds import MeasurementError
 
 ROOT = Path(__file__).resolve().parents[1]
+PROGRAMS = Path(sys.executable).parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.02
@@ -36,6 +38,15 @@ def fidelog(folder: Path, data_dir: Path, state_dir: Path) -> Iterator[str]:
 
 
 @contextmanager
+def fidelog_on(name: str, folder: Path, settings: Settings) -> Iterator[str]:
+    """`fidelog serve` on a database of which every login's URL is given; its URL."""
+    urls = {f"FIDELOG_{login.upper()}_URL": url for login, url in settings.login_urls.items()}
+    folders = {"FIDELOG_DATA_DIR": str(settings.data_dir), "FIDELOG_STATE_DIR": str(settings.state_dir)}
+    with _process(name, ("fidelog", "serve"), {**folders, **urls}, folder) as url:
+        yield url
+
+
+@contextmanager
 def peer(module: str, folder: Path, database_url: str = "") -> Iterator[str]:
     """The application of `bench.peers.<module>` under uvicorn; its URL."""
     command = ("uvicorn", f"bench.peers.{module}:app", "--app-dir", str(ROOT), *UVICORN)
@@ -44,17 +55,31 @@ def peer(module: str, folder: Path, database_url: str = "") -> Iterator[str]:
 
 
 @contextmanager
-def _process(name: str, command: Sequence[str], settings: Mapping[str, str], folder: Path) -> Iterator[str]:
+def fidelog_of(name: str, programs: Path, settings: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """`fidelog serve` of the virtual environment whose programs lie in that folder; its URL."""
+    with _process(name, ("fidelog", "serve"), settings, folder, programs) as url:
+        yield url
+
+
+def surroundings(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process with these settings and none of the caller's."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("FIDELOG_", "PG"))}
+    return {**kept, **settings}
+
+
+@contextmanager
+def _process(
+    name: str, command: Sequence[str], settings: Mapping[str, str], folder: Path, programs: Path = PROGRAMS
+) -> Iterator[str]:
     port = _free_port()
-    program = Path(sys.executable).with_name(command[0])
+    program = programs / command[0]
     if not program.exists():
         raise MeasurementError(f"{program} is missing; install the project first: make test")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("FIDELOG_", "PG"))}
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches this program alone, which then ends its servers in order.
         process = subprocess.Popen(
-            [program, *command[1:], "--port", str(port)], cwd=folder, env={**kept, **settings}, start_new_session=True,
+            [program, *command[1:], "--port", str(port)], cwd=folder, env=surroundings(settings), start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     try:

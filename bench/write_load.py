@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench import http_load, servers
-from bench.http_load import HttpLoad
+from bench.http_load import POST_CLIENTS, HttpLoad
 from bench.one_write import OneWrite
 from bench.postgres import Postgres
 from bench.progress import Tell
@@ -17,6 +17,7 @@ from bench.rounds import MeasurementError, alternate
 OURS = "Fidelog"
 PLAIN = "(a) plain CRUD"
 ARTICLE = "(b) the article's code"
+PLAIN_LEAN = "(a) through our hot route"
 EMPTY = "(c) empty route"
 
 MANY = "S1 POST /clients, 128 connections"
@@ -28,14 +29,16 @@ MANY_ROWS = (
     Row(MANY, "rate", OURS, EMPTY, Goal("≥", 0.8)),
     Row(MANY, "p99", OURS, PLAIN, Goal("≤", 1.0)),
     Row(MANY, "p50", OURS, PLAIN),
+    Row(MANY, "rate", OURS, PLAIN_LEAN),
 )
 ONE_ROWS = (Row(ONE, "p50", OURS, PLAIN, Goal("≤", 2.0)),)
+ROWS = (*MANY_ROWS, *ONE_ROWS)
 
 WARM_UP_SECONDS = 1.5
 ONE_SECONDS = 1.5
 
 STORED = {OURS: ("fidelog", "fidelog.events"), PLAIN: ("plain_crud", "client_profiles"),
-          ARTICLE: ("article", "client_profiles")}  # fmt: skip
+          PLAIN_LEAN: ("plain_lean", "client_profiles"), ARTICLE: ("article", "client_profiles")}  # fmt: skip
 """Where each contender's writes must be found: database, table."""
 
 
@@ -49,12 +52,12 @@ class WriteLoad:
     @property
     def steps(self) -> int:
         """How many steps of progress it tells."""
-        return 1 + (4 + 4 * self.rounds if http_load.available() else 0) + 2 * self.rounds
+        return 1 + (5 + 5 * self.rounds if http_load.available() else 0) + 2 * self.rounds
 
     @property
     def commands(self) -> list[str]:
         """How the load was made."""
-        return [" ".join(http_load.command("http://127.0.0.1:PORT", self.seconds, "RUN")), *SERVED]
+        return [" ".join(http_load.command("http://127.0.0.1:PORT", self.seconds, POST_CLIENTS, 1)), *SERVED]
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
         """Measure and report. Raises MeasurementError."""
@@ -89,13 +92,14 @@ SERVED = (
 
 @contextmanager
 def _served(postgres: Postgres) -> Iterator[dict[str, str]]:
-    """All four servers running side by side; their URLs."""
+    """All five servers running side by side; their URLs."""
     folder = postgres.folder
     with ExitStack() as stack:
         start = stack.enter_context
         yield {
             OURS: start(servers.fidelog(folder, postgres.data_dir, postgres.state_dir)),
             PLAIN: start(servers.peer("plain_crud", folder, postgres.create("plain_crud"))),
+            PLAIN_LEAN: start(servers.peer("plain_lean", folder, postgres.create("plain_lean"))),
             ARTICLE: start(servers.peer("article", folder, postgres.create("article"))),
             EMPTY: start(servers.peer("empty_route", folder)),
         }

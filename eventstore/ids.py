@@ -7,17 +7,22 @@ from collections.abc import Callable
 
 Entropy = Callable[[int], bytes]
 
+# Byte → the byte with the version's or the variant's bits set (RFC 9562, sections 4.1 and 4.2).
+_VERSION_4 = bytes(0x40 | byte & 0x0F for byte in range(256))
+_VARIANT = bytes(0x80 | byte & 0x3F for byte in range(256))
+
 
 def uuid7s(milliseconds: int, start: int, number: int, entropy: Entropy = os.urandom) -> list[str]:
     """`number` ids of the given Unix time; the 12 bits after the version count up from `start`, so that they ascend."""
     prefix = f"{milliseconds:012x}"
-    pool = entropy(8 * number).hex()
-    ids = []
-    for i in range(number):
-        tail = pool[16 * i : 16 * i + 16]
-        variant = "89ab"[int(tail[0], 16) & 3]
-        ids.append(f"{prefix[:8]}-{prefix[8:]}-7{(start + i) & 0xFFF:03x}-{variant}{tail[1:4]}-{tail[4:16]}")
-    return ids
+    prefix = f"{prefix[:8]}-{prefix[8:]}-7"
+    pool = bytearray(entropy(8 * number))
+    pool[0::8] = pool[0::8].translate(_VARIANT)
+    tails = pool.hex()
+    return [
+        f"{prefix}{(start + i) & 0xFFF:03x}-{tails[16 * i : 16 * i + 4]}-{tails[16 * i + 4 : 16 * i + 16]}"
+        for i in range(number)
+    ]
 
 
 class Randomness:
@@ -48,7 +53,15 @@ class RandomIds:
 
     def __call__(self) -> str:
         if not self._pool:
-            text = self._entropy(16 * self._at_once).hex()
-            self._pool = [text[i : i + 32] for i in range(0, len(text), 32)]
-        h = self._pool.pop()
-        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
+            self._pool = self._drawn()
+        return self._pool.pop()
+
+    def _drawn(self) -> list[str]:
+        pool = bytearray(self._entropy(16 * self._at_once))
+        pool[6::16] = pool[6::16].translate(_VERSION_4)
+        pool[8::16] = pool[8::16].translate(_VARIANT)
+        h = pool.hex()
+        return [
+            f"{h[i : i + 8]}-{h[i + 8 : i + 12]}-{h[i + 12 : i + 16]}-{h[i + 16 : i + 20]}-{h[i + 20 : i + 32]}"
+            for i in range(0, len(h), 32)
+        ]

@@ -1,10 +1,12 @@
-"""Reading the log: a stream, a range, from a position on; and the pool of reader connections."""
+"""Reading the log: a stream, a range, from a position on; and the connections that read."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import psycopg
@@ -14,9 +16,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from eventstore.errors import DatabaseUnavailable
 from eventstore.records import RecordedEvent
 from eventstore.rows import Decoder, recorded_event
+from eventstore.session import SET_TENANT, NotRead, Rows, Session
 from eventstore.statements import Statement, statement
 
-SET_TENANT = Statement("set_tenant_of_session", "SELECT set_config('fidelog.tenant_id', $1, false)")
 READ_FORWARD = statement("eventstore", "read_forward")
 READ_COMMAND = statement("eventstore", "read_command")
 READ_STREAMS_UNTIL = statement("eventstore", "read_streams_until")
@@ -26,27 +28,41 @@ POSITION_AT = statement("eventstore", "position_at")
 HEAD = statement("eventstore", "head")
 
 
-class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """A connection that remembers the tenant its session names."""
-
-    tenant_id: str | None = None
-
-
 MAX_POSITION = 2**63 - 1
+
+RETRY_PAUSE = 0.05
 
 
 class NotYet(Exception):
     """A position above the head, or a time that has not passed: what will have happened then is not known."""
 
 
-class Reader:
-    """Connections of one login that read, each remembering whose rows it may see."""
+class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """A connection that remembers the tenant its session names."""
 
-    def __init__(self, url: str, size: int = 8, wait_seconds: float = 3.0) -> None:
+    tenant_id: str | None = None
+
+
+class Reader:
+    """Connections of one login that read, each remembering whose rows it may see.
+
+    Reads by key share up to `sessions` sessions, on which many are under way at a time. What may take long, or needs a
+    transaction, has one of up to `size` connections to itself meanwhile.
+    """
+
+    def __init__(
+        self, url: str, sessions: int = 4, size: int = 4, wait_seconds: float = 3.0, patience: float = 10.0
+    ) -> None:
+        self._url = url
+        self._most = sessions
+        self._wait_seconds = wait_seconds
+        self._patience = patience
+        self._sessions: list[Session] = []
+        self._connecting: asyncio.Task[None] | None = None
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=Connection,
-            min_size=1,
+            min_size=0,
             max_size=size,
             timeout=wait_seconds,
             open=False,
@@ -55,16 +71,21 @@ class Reader:
         )
 
     async def open(self) -> None:
-        """Start connecting; the first read waits for a connection."""
+        """Start connecting; the first read waits for a session."""
+        self._connect_soon()
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for session in tuple(self._sessions):
+            session.lose(psycopg.OperationalError("the reader is closed"))
         await self._pool.close(timeout=1.0)
 
     @asynccontextmanager
     async def connection(self, tenant_id: str) -> AsyncIterator[Connection]:
-        """A connection that sees the tenant's rows (P9). Raises DatabaseUnavailable."""
+        """A connection that sees the tenant's rows (P9), for one caller. Raises DatabaseUnavailable."""
         try:
             async with self._pool.connection() as connection:
                 if connection.tenant_id != tenant_id:
@@ -76,26 +97,82 @@ class Reader:
 
     async def ping(self, tenant_id: str) -> None:
         """One statement, tried once. Raises DatabaseUnavailable."""
-        async with self.connection(tenant_id) as connection:
-            await connection.execute(HEAD.sql.encode(), (tenant_id,))
+        try:
+            await (await self._session()).rows(tenant_id, HEAD, (tenant_id,), alone=True)
+        except (NotRead, psycopg.OperationalError) as error:
+            raise DatabaseUnavailable("the database does not answer") from error
 
-    async def rows(
-        self, tenant_id: str, wanted: Statement, parameters: Sequence[Any], *, prepare: bool | None = None
-    ) -> list[tuple[Any, ...]]:
-        """All rows of one statement. A connection found dead is replaced and the read made once more.
+    async def rows(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
+        """All rows of one statement, which is prepared; its plan may be kept. What was not read is asked again, as often
+        as there are sessions: all of them may have ended at once, and each tells it only when it is asked.
 
-        A statement is prepared, and its plan may be kept, unless `prepare` is False.
+        Raises DatabaseUnavailable.
+        """
+        clock = asyncio.get_running_loop().time
+        started, again = clock(), 0
+        while True:
+            try:
+                return await (await self._session()).rows(tenant_id, wanted, parameters, alone=again > 0)
+            except (NotRead, psycopg.OperationalError) as error:
+                again += 1
+                late = again > 1 and clock() - started > self._wait_seconds
+                if late or again > self._most or not isinstance(error, NotRead):
+                    raise DatabaseUnavailable("the database does not answer") from error
+
+    async def rows_planned(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
+        """All rows of one statement that is planned for its values, on a connection of its own: others do not wait
+        for it. A connection found dead is replaced and the read made once more. Raises DatabaseUnavailable.
         """
         for attempt in (1, 2):
             try:
                 async with self.connection(tenant_id) as connection:
-                    cursor = await connection.execute(wanted.sql.encode(), parameters, prepare=prepare)
+                    cursor = await connection.execute(wanted.sql.encode(), parameters, prepare=False)
                     return await cursor.fetchall()
             except DatabaseUnavailable:
                 if attempt == 2:
                     raise
                 await self._pool.check()
         raise AssertionError("the second attempt returns or raises")
+
+    @property
+    def busy(self) -> int:
+        """How many results its sessions await."""
+        return sum(session.busy for session in self._sessions)
+
+    async def _session(self) -> Session:
+        """The least busy session. While all are busy, one more is connected."""
+        if not self._sessions:
+            await asyncio.shield(self._connect_soon())
+        session = min(self._sessions, key=_BUSY)
+        if session.busy and len(self._sessions) < self._most:
+            self._connect_soon()
+        return session
+
+    def _connect_soon(self) -> asyncio.Task[None]:
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect(), name="reader-connects")
+            self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._connecting
+
+    async def _connect(self) -> None:
+        """Add a session; tries for `wait_seconds`. Raises DatabaseUnavailable."""
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                while True:
+                    try:
+                        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
+                    except psycopg.OperationalError:
+                        await asyncio.sleep(RETRY_PAUSE)
+                    else:
+                        self._sessions.append(Session(connection, self._sessions.remove, self._patience))
+                        return
+        except TimeoutError as error:
+            raise DatabaseUnavailable("the database does not answer") from error
+        finally:
+            self._connecting = None
+
+
+_BUSY = attrgetter("busy")
 
 
 class Log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from eventstore.vault.keys import DataKey
 
@@ -37,8 +37,7 @@ class RecordedEvent:
     """The decoded domain event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """What a codec makes of a domain event: the type's name and version, the stored text, whom it is about, and the
     id of the event it acts on, if it names one."""
 
@@ -109,8 +108,7 @@ class Envelope:
     """Bytes of the request, for the queue's and the batch's bounds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What `decide` may know besides states: the time of recording and who acts."""
 
     now: datetime

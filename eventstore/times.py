@@ -12,4 +12,7 @@ def timestamp(value: datetime) -> str: ...
 def timestamp(value: None) -> None: ...
 def timestamp(value: datetime | None) -> str | None:
     """RFC 3339, UTC, always six digits: YYYY-MM-DDTHH:MM:SS.ffffffZ (the leaf's form)."""
-    return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if value is None:
+        return None
+    instant = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return instant.isoformat(timespec="microseconds")[:-6] + "Z"

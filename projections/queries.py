@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -44,8 +44,7 @@ class TaskFilter:
     client_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A read model's row: the state, how far it was folded, and the subject's key (None: erased)."""
 
     state: Any
@@ -147,13 +146,14 @@ CONTEXTS = {
 
 
 def open_value(field: str, key: DataKey | None, tenant_id: str, sealed: Sealed | None) -> Any:
-    """A sealed field's value: text, or JSON where it is free; {"erased": true} when it was erased, None for none."""
+    """A sealed field's value: text, or where it is free JSON its text as it was sealed, for orjson to write as it is;
+    {"erased": true} when it was erased, None for none."""
     if sealed is None:
         return None
     if key is None:
         return ERASED
     plain = unseal(key, tenant_id, CONTEXTS[field], sealed)
-    return orjson.loads(plain) if field in FREE_JSON else plain.decode()
+    return orjson.Fragment(plain) if field in FREE_JSON else plain.decode()
 
 
 def open_data(type_name: str, data: dict[str, Any], keys: Keys, tenant_id: str) -> dict[str, Any]:

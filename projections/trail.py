@@ -6,9 +6,10 @@ or nothing restricts is read from the log itself, everything else from the offic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -18,9 +19,8 @@ from eventstore.reading import MAX_POSITION, READ_FORWARD, Reader
 from eventstore.records import RecordedEvent
 from eventstore.rows import recorded_event
 from eventstore.statements import Statement, statement
-from projections.audit_index import NAME
 
-BOUNDS = statement("projections", "trail_bounds")
+TIMES = statement("projections", "positions_at")
 VERSION_BOUNDS = statement("projections", "version_bounds")
 
 MAX_EXAMINED = 5_000
@@ -36,6 +36,8 @@ def _text(name: str) -> sql.SQL:
 
 
 PAGE = _text("page")
+REACHED = {True: _text("reached_by_index"), False: _text("reached_by_log")}
+"""How far the list's source has got: the index, or the log itself."""
 DRIVERS: dict[Driver, sql.SQL] = {
     "correlation_id": _text("by_correlation_id"),
     "decision_id": _text("by_decision_id"),
@@ -97,7 +99,7 @@ class Filters:
     @property
     def indexed(self) -> bool:
         """Whether the index answers; otherwise the log itself does."""
-        return self.driver not in {"stream", "position"}
+        return _indexed(self.driver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Trail:
         A page may hold fewer events than there are, even none: then `next` says where to go on. Raises
         DatabaseUnavailable.
         """
-        reached, after, below = await self._bounds(tenant_id, filters)
+        after, below = await self._times(tenant_id, filters)
         if cursor is not None:
             after, below = (max(after, cursor), below) if order == "asc" else (after, min(below, cursor))
         if filters.driver == "stream":
@@ -145,25 +147,28 @@ class Trail:
         bound = self._bound(filters, limit)
         wanted, parameters = page_statement(filters, order, after=after, below=below, bound=bound, limit=limit + 1)
         # Planned anew for these values: a plan kept from when the tables were empty may walk another index for ever.
-        rows = await self._reader.rows(tenant_id, wanted, (tenant_id, *parameters), prepare=False)
-        events = [recorded_event(row[3:], _Undecoded()) for row in rows if row[1]]
+        found = await self._reader.rows_planned(tenant_id, wanted, (tenant_id, *parameters))
+        reached, rows = found[0][0], [row for row in found if row[1] is not None]
+        events = [recorded_event(row[4:], _Undecoded()) for row in rows if row[2]]
         if len(events) > limit:
             return Page(events[:limit], events[limit - 1].position, reached)
-        exhausted = not rows or rows[-1][2] < bound
-        return Page(events, None if exhausted else rows[-1][0], reached)
+        exhausted = not rows or rows[-1][3] < bound
+        return Page(events, None if exhausted else rows[-1][1], reached)
 
     def _bound(self, filters: Filters, limit: int) -> int:
         """How many candidates to ask for: no more than a page when all are wanted."""
         return limit + 1 if len(filters.given) <= 1 else self.max_examined
 
-    async def _bounds(self, tenant_id: str, filters: Filters) -> tuple[int, int, int]:
-        """How far the source has got, read before the page; then the positions that the times leave, exclusive both.
+    async def _times(self, tenant_id: str, filters: Filters) -> tuple[int, int]:
+        """The positions that the times leave, exclusive both.
 
         P3: recorded_at never goes back. The events before a time are those at or before the microsecond before it.
         """
+        if filters.since is None and filters.until is None:
+            return 0, MAX_POSITION
         times = [_before(time) for time in (filters.since, filters.until)]
-        index, head, since, until = (await self._reader.rows(tenant_id, BOUNDS, (tenant_id, NAME, *times)))[0]
-        return index if filters.indexed else head, since or 0, MAX_POSITION if until is None else until + 1
+        since, until = (await self._reader.rows(tenant_id, TIMES, (tenant_id, *times)))[0]
+        return since or 0, MAX_POSITION if until is None else until + 1
 
     async def _versions(self, tenant_id: str, filters: Filters, after: int, below: int) -> tuple[int, int]:
         """The same bounds as versions of the stream. P4: versions follow positions."""
@@ -184,23 +189,27 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 
 def page_statement(filters: Filters, order: Order, **numbers: int) -> tuple[Statement, Sequence[Any]]:
     """The statement of a page and its parameters from $2 on. `numbers`: after, below, bound, limit."""
-    parameters: list[Any] = []
+    given = filters.given
+    return _page(tuple(given), order, tuple(numbers)), [*numbers.values(), *given.values()]
 
-    def place(value: Any, kind: str = "") -> sql.SQL:
-        parameters.append(value)
-        return sql.SQL(f"${len(parameters) + 1}{kind}")
 
-    fragments: Mapping[str, sql.Composable] = {
-        "order": sql.SQL("ASC" if order == "asc" else "DESC"),
-        **{name: place(number, "::bigint") for name, number in numbers.items()},
-    }
-    driver, *others = filters.given or {"position": None}
-    given = {name: place(value) for name, value in filters.given.items()}
-    checks = [CHECKS[name].format(given[name]) for name in others]
-    driven = DRIVERS[driver].format(**fragments, **{driver: given[driver]} if given else {})
+@lru_cache(maxsize=512)
+def _page(given: tuple[Driver, ...], order: Order, numbers: tuple[str, ...]) -> Statement:
+    """The text for filters of these names: a page's values are parameters, in the order of the numbers and the filters."""
+    driver, *others = given or ("position",)
+    fragments: dict[str, sql.Composable] = {"order": sql.SQL("ASC" if order == "asc" else "DESC")}
+    fragments |= {name: sql.SQL(f"${place}::bigint") for place, name in enumerate(numbers, 2)}
+    values = {name: sql.SQL(f"${place}") for place, name in enumerate(given, 2 + len(numbers))}
+    checks = [CHECKS[name].format(values[name]) for name in others]
+    driven = DRIVERS[driver].format(**fragments, **{driver: values[driver]} if values else {})
     text = PAGE.format(
         **fragments,
         driver=driven,
+        reached=REACHED[_indexed(driver)],
         wanted=sql.SQL(" AND ").join(checks) if checks else sql.SQL("true"),
     ).as_string()
-    return Statement(f"page_by_{driver}", text), parameters
+    return Statement(f"page_by_{driver}", text)
+
+
+def _indexed(driver: Driver) -> bool:
+    return driver not in {"stream", "position"}

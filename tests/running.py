@@ -16,7 +16,7 @@ from api.backend import Backend
 from api.serve import bind, server_config
 from api.settings import Settings
 from eventstore.writer.engine import Engine
-from eventstore.writer.writer import Limits
+from eventstore.writer.queues import Limits
 
 T = TypeVar("T")
 

@@ -1,42 +1,81 @@
--- Events $1 to $2 of a mixed log of $3 events. In blocks of 400: 100 client upserts (each client four times in all),
--- then 100 tasks created, claimed, completed. Ids are scattered, so that streams lie anywhere in the log; data is what
--- projections/codec.py writes, with sealed values of the sizes real ones have.
+-- Events $1 to $2 of a mixed log, in blocks of as many events as the script has. $3: tasks of a block, $4: clients that it
+-- onboards, $5: variants of a client's values, $6: agents. Ids are scattered, so that streams lie anywhere in the indexes. One
+-- event a second, from a year before the log was made.
+WITH placed AS MATERIALIZED (
+    SELECT p.position, p.block, s.*,
+           CASE WHEN s.type = 'ClientOnboarded' THEN p.block * $4::bigint + s.slot
+                ELSE abs(hashint8extended(CASE WHEN s.slot < 0 THEN p.position ELSE p.block * $3::bigint + s.slot END, 7))
+                     % ((p.block + 1) * $4::bigint) END AS client
+    FROM (
+        SELECT g AS position, (g - 1) / (SELECT count(*) FROM fidelog.fill_script) AS block,
+               (g - 1) % (SELECT count(*) FROM fidelog.fill_script) AS place
+        FROM generate_series($1::bigint, $2::bigint) AS g) AS p
+    JOIN fidelog.fill_script AS s USING (place)
+), met AS (
+    SELECT DISTINCT client FROM placed WHERE type LIKE 'Client%'
+), before AS MATERIALIZED (
+    SELECT m.client, coalesce(e.version, 0) AS version
+    FROM met AS m
+    JOIN fidelog.fill_values AS v ON v.client = m.client AND v.variant = 0
+    LEFT JOIN LATERAL (
+        SELECT version FROM fidelog.events
+        WHERE tenant_id = 'default' AND stream = 'client-' || v.client_id ORDER BY version DESC LIMIT 1) AS e ON true
+), versioned AS (
+    SELECT c.position, c.block, c.type, c.slot,
+           b.version + row_number() OVER (PARTITION BY c.client ORDER BY c.position) AS version,
+           c.attempt, c.claim, c.command, c.lease, c.client, c.place
+    FROM placed AS c JOIN before AS b USING (client) WHERE c.type LIKE 'Client%'
+    UNION ALL
+    SELECT position, block, type, slot, version, attempt, claim, command, lease, client, place
+    FROM placed WHERE type LIKE 'Task%'
+), named AS (
+    SELECT e.*, v.client_id, v.full_name, v.payload, v.result, v.reason, v.error, v.request, e.client AS number, e.place = e.command AS first,
+           md5('task' || e.block * $3::bigint + e.slot)::uuid::text AS task,
+           ($6::text[])[1 + (e.block * 7 + e.slot) % cardinality($6::text[])] AS agent,
+           md5('event' || e.position - e.place + e.claim)::uuid AS token,
+           md5('command' || e.position - e.place + e.command)::uuid AS command_id
+    FROM (SELECT * FROM versioned ORDER BY position) AS e
+    JOIN fidelog.fill_values AS v ON v.client = e.client AND v.variant = e.position % $5::bigint
+), told AS (
+    SELECT n.*,
+        CASE n.type WHEN 'ClientUpserted' THEN CASE WHEN n.version % 5 = 0 THEN 'ClientProfileUpdated'
+            ELSE 'ClientProfileConfirmed' END ELSE n.type END AS named_type,
+        '"client_id":"' || n.client_id || '"' AS about,
+        '"agent_name":"' || n.agent || '"' AS by_agent,
+        '"agent_name":"' || n.agent || '","attempt":' || n.attempt AS tried,
+        '"task_id":"' || n.task || '"}' AS of_task
+    FROM named AS n
+)
 INSERT INTO fidelog.events (
     tenant_id, position, format, stream, version, event_id, type, schema_version, data, subjects, actor, command_id,
-    correlation_id, idempotency_key, request_hash, recorded_at)
+    correlation_id, causation_id, idempotency_key, request_hash, recorded_at)
 SELECT
-    'default', e.position, 1,
-    CASE WHEN e.kind = 0 THEN 'client-' || e.client ELSE 'task-' || e.task END,
-    CASE WHEN e.kind = 0 THEN e.nth / e.clients + 1 ELSE e.kind END,
-    CASE WHEN e.kind = 2 THEN e.claim ELSE md5('event' || e.position)::uuid END,
-    CASE e.kind WHEN 1 THEN 'TaskCreated' WHEN 2 THEN 'TaskClaimed' WHEN 3 THEN 'TaskCompleted'
-        ELSE CASE WHEN e.nth < e.clients THEN 'ClientOnboarded' ELSE 'ClientProfileUpdated' END END,
-    1,
-    CASE e.kind
-        WHEN 0 THEN format('{"client_id":"%s","full_name":%s,"risk_profile":"moderate"}', e.client,
-            format(e.sealed, md5('name' || e.position), e.client_key, left(e.secret, 52)))
-        WHEN 1 THEN format('{"agent_name":"%s","client_id":"%s","payload":%s,"priority":3,"task_id":"%s"}', e.agent,
-            e.client, format(e.sealed, md5('payload' || e.position), e.client_key, e.secret), e.task)
-        WHEN 2 THEN format('{"agent_name":"%s","attempt":1,"client_id":"%s","lease_seconds":60,"task_id":"%s"}', e.agent,
-            e.client, e.task)
-        ELSE format('{"agent_name":"%s","attempt":1,"claim_token":"%s","client_id":"%s","result":%s,"task_id":"%s"}',
-            e.agent, e.claim, e.client, format(e.sealed, md5('result' || e.position), e.client_key, e.secret), e.task)
-    END::json,
-    ARRAY[e.client], CASE WHEN e.kind = 0 THEN 'user:desk' ELSE 'agent:' || e.agent || '@1.0' END,
-    md5('command' || e.position)::uuid, md5('command' || e.position)::uuid::text,
-    decode(md5('key' || e.position) || md5(e.position::text), 'hex'),
-    decode(md5('request' || e.position) || md5(e.position::text), 'hex'), clock_timestamp()
-FROM (
-    SELECT p.position, p.kind, p.nth, p.clients,
-        'c' || substr(md5('client' || p.nth % p.clients), 1, 12) AS client,
-        md5('client key' || p.nth % p.clients)::uuid AS client_key,
-        md5('task' || p.nth)::uuid AS task,
-        md5('claim' || p.nth)::uuid AS claim,
-        'agent' || p.nth % 20 AS agent,
-        '{"fingerprint":"%s","key":"%s","sealed":"%s"}' AS sealed,
-        rpad(md5('secret' || p.position), 180, md5(p.position::text)) AS secret
-    FROM (
-        SELECT g AS position, (g - 1) % 400 / 100 AS kind, (g - 1) / 400 * 100 + (g - 1) % 100 AS nth,
-            greatest(1, $3::bigint / 16) AS clients
-        FROM generate_series($1::bigint, $2::bigint) AS g) AS p) AS e
-ORDER BY e.position
+    'default', t.position, 1, CASE WHEN t.type LIKE 'Client%' THEN 'client-' || t.client_id ELSE 'task-' || t.task END,
+    t.version, md5('event' || t.position)::uuid, t.named_type, CASE t.type WHEN 'TaskCompletionRejected' THEN 2 ELSE 1 END,
+    (CASE t.type
+        WHEN 'TaskCreated' THEN '{' || t.by_agent || ',' || t.about || ',"payload":' || t.payload || ',"priority":'
+            || 1 + t.slot % 5 || ',' || t.of_task
+        WHEN 'TaskClaimed' THEN '{' || t.tried || ',' || t.about || ',"lease_seconds":' || t.lease || ',' || t.of_task
+        WHEN 'TaskCompleted' THEN '{' || t.tried || ',"claim_token":' || coalesce('"' || t.token || '"', 'null') || ','
+            || t.about || ',"result":' || t.result || ',' || t.of_task
+        WHEN 'TaskFailed' THEN '{' || t.tried || ',"claim_token":"' || t.token || '",' || t.about || ',"error":' || t.error
+            || ',"retryable":true,' || t.of_task
+        WHEN 'TaskReleased' THEN '{' || t.tried || ',"claim_token":"' || t.token || '",' || t.about || ',"reason":'
+            || t.reason || ',' || t.of_task
+        WHEN 'TaskLeaseExpired' THEN '{' || t.tried || ',"claim_token":"' || t.token || '",' || t.about || ',' || t.of_task
+        WHEN 'TaskCompletionRejected' THEN '{"action":"result",' || t.tried || ',"claim_token":"' || t.token || '",'
+            || t.about || ',' || t.of_task
+        WHEN 'TaskCancelled' THEN '{' || t.tried || ',' || t.about || ',"reason":' || t.reason || ',' || t.of_task
+        ELSE '{' || t.about || ',"full_name":' || t.full_name || ',"risk_profile":"'
+            || (ARRAY['conservative', 'moderate', 'growth', 'aggressive'])[1 + (t.number + t.version / 5) % 4] || '"}'
+    END)::json,
+    ARRAY[t.client_id],
+    CASE WHEN t.type = 'TaskLeaseExpired' THEN 'system:fidelog'
+         WHEN t.type IN ('TaskCreated', 'TaskCancelled') THEN 'user:advisor-' || t.number % 40
+         WHEN t.type LIKE 'Client%' THEN 'agent:onboarding_agent@2.1' ELSE 'agent:' || t.agent || '@1.0' END,
+    t.command_id, CASE WHEN t.type LIKE 'Client%' THEN t.command_id::text ELSE 'task-' || t.task END, CASE WHEN t.type <> 'TaskCompletionRejected' THEN t.token END,
+    CASE WHEN t.first THEN sha256(int8send(t.position)) END,
+    CASE WHEN t.first AND t.type <> 'TaskLeaseExpired' THEN t.request END,
+    l.created_at - interval '1 year' + t.position * interval '1 second'
+FROM told AS t CROSS JOIN fidelog.logs AS l
+WHERE l.tenant_id = 'default'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -44,7 +43,7 @@ class Vault:
 
     def __init__(self, masters: MasterKeys) -> None:
         self._masters = masters
-        self._cache: OrderedDict[tuple[str, str], DataKey] = OrderedDict()
+        self._cache: dict[tuple[str, str], DataKey] = {}
         self._tenants: dict[str, bytes] = {}
         self._ids = RandomIds()
 
@@ -75,10 +74,10 @@ class Vault:
         return key
 
     def _remember(self, tenant_id: str, subject: str, key: DataKey) -> None:
-        self._cache[tenant_id, subject] = key
-        self._cache.move_to_end((tenant_id, subject))
-        if len(self._cache) > CACHED_KEYS:
-            self._cache.popitem(last=False)
+        cache = self._cache
+        cache[tenant_id, subject] = key
+        if len(cache) > CACHED_KEYS:
+            del cache[next(iter(cache))]  # the oldest: a dict keeps the order in which its keys came
 
     def new_tenant_key(self, tenant_id: str) -> tuple[int, bytes]:
         """A tenant's key of keyed hashes, to be stored: (epoch, wrapped)."""

@@ -11,7 +11,18 @@ from typing import Any
 
 from eventstore.errors import CommandRefused, KeyReused, Poisoned, StoreError, SubjectErased, VersionMismatch
 from eventstore.ids import uuid7s
-from eventstore.records import Context, Decision, Envelope, Receipt, RecordedEvent, Refused, Repeated
+from eventstore.records import (
+    Command,
+    Context,
+    Decision,
+    Envelope,
+    Receipt,
+    RecordedEvent,
+    Refused,
+    Repeated,
+    Selected,
+    Selection,
+)
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import KeyRow, Vault
 from eventstore.writer.engine import Engine, Folded, NewerFold, category
@@ -24,6 +35,8 @@ MAX_DATA_BYTES = 60_000
 """Keeps a leaf within the 65,535 bytes that a log entry may have (docs/spec/event-record.md)."""
 
 IDS_AT_ONCE = 64
+
+_NOTHING: Selected = iter(())
 
 Outcome = Receipt | Repeated | Exception
 
@@ -87,13 +100,12 @@ class BatchDecision:
         command = envelope.command
         if not self._loaded.newer.isdisjoint(command.streams):
             raise NewerFold("a newer Fidelog wrote what this concerns; ask the newer one")
-        states = {name: self._folded(name).state for name in command.streams}
         context = Context(self._loaded.now, envelope.actor)
-        given: list[str] = []
-        with closing(self._selected(envelope, given)) as selected:
-            decision = self._engine.decide(states, command, selected, context)
-        if command.selection is not None and not set(given).issubset(stream for stream, _ in _events(decision)):
-            self._kept[command.selection.name].doubtful = True  # the queue and the rows disagree
+        if command.selection is None:
+            states = {name: self._folded(name).state for name in command.streams}
+            decision = self._engine.decide(states, command, _NOTHING, context)
+        else:
+            decision = self._decide_selected(command, command.selection, context)
         if not (isinstance(decision, Refused) and decision.absent):
             self._check_version(envelope)
         if isinstance(decision, Refused):
@@ -141,12 +153,17 @@ class BatchDecision:
             folded = self._loaded.streams[stream] = Folded(None, 0, 0, stored=False)
         return folded
 
-    def _selected(self, envelope: Envelope, given: list[str]) -> Generator[tuple[str, Any]]:
-        selection = envelope.command.selection
-        if selection is None:
-            return
-        kept = self._kept[selection.name]
-        with closing(kept.queue.first(selection.key, kept.now)) as streams:
+    def _decide_selected(self, command: Command, selection: Selection, context: Context) -> Decision:
+        kept, given = self._kept[selection.name], list[str]()
+        states = {name: self._folded(name).state for name in command.streams}
+        with closing(self._selected(kept, selection.key, given)) as selected:
+            decision = self._engine.decide(states, command, selected, context)
+        if not set(given).issubset(stream for stream, _ in _events(decision)):
+            kept.doubtful = True  # the queue and the rows disagree
+        return decision
+
+    def _selected(self, kept: Kept, key: str, given: list[str]) -> Generator[tuple[str, Any]]:
+        with closing(kept.queue.first(key, kept.now)) as streams:
             for stream in streams:
                 folded = self._loaded.streams.get(stream)
                 if folded is not None and stream not in self._loaded.newer:

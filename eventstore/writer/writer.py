@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 
 from eventstore.errors import (
     ConnectionLost,
@@ -26,61 +24,12 @@ from eventstore.writer import transaction
 from eventstore.writer.deciding import Outcome
 from eventstore.writer.engine import Engine
 from eventstore.writer.frame import COMMIT
+from eventstore.writer.queues import Answers, Limits, Queue, Waiting
 from eventstore.writer.selections import Selections
 
 log = logging.getLogger(__name__)
 
 RETRY_PAUSE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of queues and batches, and how long an unknown outcome is pursued."""
-
-    queue_commands: int = 4_096
-    queue_bytes: int = 64 << 20
-    batch_commands: int = 512
-    batch_bytes: int = 4 << 20
-    lanes: int = 2
-    connect_seconds: float = 1.0
-    """How long to try to connect while it is known that nothing was committed; then 503."""
-    resolve_seconds: float = 10.0
-    """How long to pursue an unknown outcome, or a lock that others hold, before 503."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    envelope: Envelope
-    answer: asyncio.Future[Receipt | Repeated]
-
-    def give(self, outcome: Outcome) -> None:
-        if self.answer.done():  # the waiter went away; the command was carried out all the same
-            return
-        if isinstance(outcome, Exception):
-            self.answer.set_exception(outcome)
-        else:
-            self.answer.set_result(outcome)
-
-
-@dataclass(slots=True)
-class _Queue:
-    """One tenant's commands in arrival order. `scheduled`: it is in the ready line or a lane works on it."""
-
-    waiting: deque[_Waiting] = field(default_factory=deque)
-    size: int = 0
-    scheduled: bool = False
-
-    def take(self, limits: Limits) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        size = 0
-        while self.waiting and len(batch) < limits.batch_commands:
-            size += self.waiting[0].envelope.size
-            if batch and size > limits.batch_bytes:
-                break
-            taken = self.waiting.popleft()
-            self.size -= taken.envelope.size
-            batch.append(taken)
-        return batch
 
 
 Connect = Callable[[], Awaitable[Pipeline]]
@@ -91,7 +40,7 @@ OnBatch = Callable[[int, Sequence[RecordedEvent], float], None]
 class Writer:
     """Takes commands of all tenants and answers each when its events are durable (P6).
 
-    No timer: a batch is whatever queued while the one before it was committing.
+    No timer: a batch is whatever queued while the one before it was committing, or half of it when that is much.
     """
 
     def __init__(
@@ -108,7 +57,8 @@ class Writer:
         self._limits = limits or Limits()
         self._on_batch = on_batch
         self._selections = Selections(engine)
-        self._queues: dict[str, _Queue] = {}
+        self._answers = Answers()
+        self._queues: dict[str, Queue] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._lanes: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
@@ -129,11 +79,11 @@ class Writer:
             raise DatabaseUnavailable("the server is stopping")
         queue = self._queues.get(envelope.tenant_id)
         if queue is None:
-            queue = self._queues[envelope.tenant_id] = _Queue()
+            queue = self._queues[envelope.tenant_id] = Queue()
         limits = self._limits
         if len(queue.waiting) >= limits.queue_commands or queue.size + envelope.size > limits.queue_bytes:
             raise Overloaded
-        waiting = _Waiting(envelope, asyncio.get_running_loop().create_future())
+        waiting = Waiting(envelope, asyncio.get_running_loop().create_future())
         queue.waiting.append(waiting)
         queue.size += envelope.size
         if not queue.scheduled:
@@ -155,6 +105,7 @@ class Writer:
                 await self._idle.wait()
         except TimeoutError:
             log.warning("%d commands were still queued at the end of the drain", self.depth)
+        await self._answers.given()
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
@@ -164,7 +115,9 @@ class Writer:
             queue.waiting.clear()
 
     async def _lane(self) -> None:
-        lane = _Lane(self._connect, self._engine, self._vault, self._limits, self._selections, self._on_batch)
+        lane = _Lane(
+            self._connect, self._engine, self._vault, self._limits, self._selections, self._answers, self._on_batch
+        )
         try:
             while True:
                 tenant_id = await self._ready.get()
@@ -190,6 +143,7 @@ class _Lane:
         vault: Vault,
         limits: Limits,
         selections: Selections,
+        answers: Answers,
         on_batch: OnBatch,
     ) -> None:
         self._connect = connect
@@ -199,13 +153,14 @@ class _Lane:
         self._selections = selections
         self._on_batch = on_batch
         self._pipeline: Pipeline | None = None
+        self._answers = answers
 
     async def disconnect(self) -> None:
         if self._pipeline is not None:
             await self._pipeline.close()
             self._pipeline = None
 
-    async def carry_out(self, batch: Sequence[_Waiting]) -> None:
+    async def carry_out(self, batch: Sequence[Waiting]) -> None:
         """Run a batch to the end of every command in it."""
         try:
             outcomes = await self._outcomes([waiting.envelope for waiting in batch])
@@ -218,8 +173,7 @@ class _Lane:
             for waiting in batch:
                 waiting.give(DatabaseUnavailable("the server is stopping; the outcome is unknown"))
             raise
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            waiting.give(outcome)
+        self._answers.add(zip(batch, outcomes, strict=True))
 
     async def _outcomes(self, batch: Sequence[Envelope]) -> Sequence[Outcome]:
         """The batch's outcomes, by as many attempts as it takes.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.problems import PROBLEMS
-from eventstore.writer.writer import Limits
+from eventstore.writer.queues import Limits
 from tests.api.conftest import (
     FULL_NAME,
     JSON,

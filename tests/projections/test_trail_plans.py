@@ -20,7 +20,7 @@ from eventstore.database import Database
 from eventstore.reading import MAX_POSITION
 from projections.audit_index import INDEX_EVENTS
 from projections.tail import LOOK, SESSION
-from projections.trail import BOUNDS, VERSION_BOUNDS, Filters, Order, page_statement
+from projections.trail import TIMES, VERSION_BOUNDS, Filters, Order, page_statement
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import rows
 
@@ -146,7 +146,7 @@ def touched(connection: Session, filters: Filters, order: Order, tenant: str, af
 def halving(connection: Session, tenant: str) -> tuple[int, int]:
     """Buffers of the statements that turn times into positions, and positions into versions of a stream."""
     return (
-        kept(connection, BOUNDS.sql, (tenant, "audit_index", NOON, NOON), tenant),
+        kept(connection, TIMES.sql, (tenant, NOON, NOON), tenant),
         kept(connection, VERSION_BOUNDS.sql, (tenant, "client-c7", ROWS // 2, ROWS), tenant),
     )
 

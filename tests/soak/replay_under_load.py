@@ -83,7 +83,7 @@ def _judge(findings: Findings, name: str, done: Watched, events: int) -> None:
 def _fill_and_damage(folders: Folders, events: int, findings: Findings, tell: Tell) -> None:
     with _running(folders):
         url = folders.superuser_url()
-        filling = [sys.executable, "-m", "bench.fill", "--events", str(events), url]
+        filling = [sys.executable, "-m", "bench.fill", "--events", str(events), "--state-dir", str(folders.state), url]
         done = subprocess.run(filling, env=environment(), cwd=PROJECT, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"bench.fill failed: {done.stderr[-1000:]}")

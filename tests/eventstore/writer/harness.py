@@ -22,8 +22,9 @@ from eventstore.records import Envelope, Sealing
 from eventstore.vault.keys import DataKey, MasterKeys
 from eventstore.vault.vault import REQUEST, Vault, seal
 from eventstore.writer.engine import Engine
+from eventstore.writer.queues import Limits
 from eventstore.writer.transaction import STATEMENTS
-from eventstore.writer.writer import Limits, Writer
+from eventstore.writer.writer import Writer
 from projections.engine import engine as product_engine
 from tests.clusters import CLEAR_NAMES, Cluster
 

@@ -185,6 +185,46 @@ def test_a_batch_is_bounded_by_count_and_bytes(pg: Cluster, database: Database) 
         assert [number for (number,) in batches] == expected
 
 
+def test_of_many_commands_in_flight_a_batch_takes_half(pg: Cluster, database: Database) -> None:
+    """199 commands wait when a batch of one ends: 100 are taken, then the 99 left; none is lost or answered twice."""
+
+    async def check() -> None:
+        vault = await vault_of(pg, database)
+        async with writing(database, vault) as writer:
+            lock = await lock_tenant(database)
+            held = asyncio.ensure_future(writer.submit(envelope(vault)))
+            await until_waiting(database)
+            pending = [asyncio.ensure_future(writer.submit(envelope(vault))) for _ in range(199)]
+            await asyncio.sleep(0)
+            await lock.close()
+            receipts = await asyncio.gather(held, *pending)
+        positions = [event.position for receipt in receipts if isinstance(receipt, Receipt) for event in receipt.events]
+        assert sorted(positions) == list(range(1, 201))
+
+    run(check())
+    assert assert_gapless(database) == 200
+    batches = rows(database, "SELECT count(*) FROM fidelog.events GROUP BY xmin::text ORDER BY min(position)")
+    assert batches == [(1,), (100,), (99,)]
+
+
+def test_closing_gives_every_outcome_that_is_due(pg: Cluster, database: Database) -> None:
+    """P6: what was committed before the end is answered, though outcomes are given a few at a time."""
+
+    async def check() -> None:
+        vault = await vault_of(pg, database)
+        async with writing(database, vault) as writer:
+            pending = [asyncio.ensure_future(writer.submit(envelope(vault))) for _ in range(150)]
+            await asyncio.sleep(0)
+            await writer.close(10.0)
+            done = [future.done() for future in pending]
+            receipts = await asyncio.gather(*pending)
+        assert all(done)
+        assert all(isinstance(receipt, Receipt) for receipt in receipts)
+
+    run(check())
+    assert assert_gapless(database) == 150
+
+
 def test_a_waiter_that_goes_away_is_harmless(pg: Cluster, database: Database) -> None:
     """Its command is carried out all the same, and a repeat with its key gets the answer."""
 

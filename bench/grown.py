@@ -1,0 +1,150 @@
+"""Logs of several sizes, side by side on a server of their own: filled, indexed, their read models made; kept for all works."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from api.database import open_vault
+from bench.fill import fill, fill_index, fill_read_models
+from bench.holdings import holdings
+from bench.postgres import Postgres, running
+from bench.progress import Tell
+from bench.rounds import MeasurementError
+from eventstore.database import LOGINS, Database
+from eventstore.embedded import EmbeddedServer
+
+FILLING: Mapping[str, str] = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+"""While filling: random inserts into indexes larger than the product's buffers would write every page many times."""
+BYTES_AN_EVENT = 2_300
+"""Of disk, read models and all copies included."""
+SPARE_BYTES = 10 << 30
+"""For WAL, and for what is written while measuring."""
+
+
+def named(events: int) -> str:
+    """A log's size as it is written: 10k, 1M."""
+    return f"{events // 1_000_000}M" if events % 1_000_000 == 0 else f"{events // 1000}k"
+
+
+class Grown:
+    """The logs in `folder`, which is temporary. A log is built once, whoever asks first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "grown"
+        self.notes: list[str] = [holdings().source]
+
+    @staticmethod
+    def steps(sizes: Sequence[int]) -> int:
+        """How many steps of progress `build` tells at most."""
+        return 2 * len(sizes)
+
+    @staticmethod
+    def name(events: int) -> str:
+        """A log's database."""
+        return f"grown_{events}"
+
+    def database(self, server: Postgres, events: int) -> Database:
+        """The logins of a log's database."""
+        name = self.name(events)
+        urls = {login: server.server.conninfo(f"fidelog_{login}", name) for login in LOGINS}
+        return Database("embedded", {**urls, "superuser": server.url(name)}, data_dir=str(server.data_dir))
+
+    @contextmanager
+    def running(self) -> Iterator[Postgres]:
+        """The server with the settings that Fidelog gives it."""
+        with running(self._folder) as server:
+            yield server
+
+    def build(self, sizes: Sequence[int], tell: Tell) -> None:
+        """Make the logs of these sizes, ascending, unless they are there: each goes on from a copy of the one before.
+
+        Raises MeasurementError when the disk has too little room.
+        """
+        if (self._folder / "built").exists():
+            return
+        _refuse_a_full_disk(self._folder.parent, sizes)
+        self._folder.mkdir()
+        server = EmbeddedServer(self._folder / "data", settings=FILLING, notice=lambda _: None)
+        server.join()
+        try:
+            postgres, before = Postgres(server, self._folder), 0
+            for events in sizes:
+                self._grow(postgres, before, events, tell)
+                before = events
+            with psycopg.connect(postgres.url(), autocommit=True) as connection:
+                connection.execute("CHECKPOINT")
+        finally:
+            server.leave()
+        (self._folder / "built").touch()
+
+    def _grow(self, postgres: Postgres, before: int, events: int, tell: Tell) -> None:
+        if before:
+            _copy(postgres, self.name(before), self.name(events))
+            database = self.database(postgres, events)
+        else:
+            database = postgres.migrated(self.name(events))
+        vault = asyncio.run(open_vault(database, postgres.settings(database)))
+        tell(f"filling a log to {named(events)} events, and its index")
+        seconds = [_timed(lambda: _indexed_meanwhile(database, lambda: fill(database, vault, events)))]
+        tell(f"making the read models of {named(events)} events")
+        seconds.append(_timed(lambda: fill_read_models(database)))
+        with psycopg.connect(postgres.url(self.name(events)), autocommit=True) as connection:
+            connection.execute("VACUUM (ANALYZE)")
+        per_event = [1e6 * each / number for each, number in zip(seconds, (events - before, events), strict=True)]
+        self.notes.append(
+            f"{named(events)}: filled and indexed at once in {per_event[0]:.0f} µs an event, guards on, "
+            f"read models made in {per_event[1]:.0f} µs an event"
+        )
+
+
+def _timed(what: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    what()
+    return time.perf_counter() - began
+
+
+def _indexed_meanwhile(database: Database, filling: Callable[[], None]) -> None:
+    """The index follows while the log is filled, as in life."""
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            filling()
+        except BaseException as error:
+            faults.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while thread.is_alive():
+        fill_index(database)
+        thread.join(0.1)
+    if faults:
+        raise faults[0]
+    fill_index(database)
+
+
+def _copy(postgres: Postgres, name: str, copy: str) -> None:
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                sql.Identifier(copy), sql.Identifier(name)
+            )
+        )
+
+
+def _refuse_a_full_disk(folder: Path, sizes: Sequence[int]) -> None:
+    free, needed = shutil.disk_usage(folder).free, BYTES_AN_EVENT * sum(sizes) + SPARE_BYTES
+    if free < needed:
+        raise MeasurementError(
+            f"logs of {', '.join(map(named, sizes))} events need {needed >> 30} GiB in {folder}, where {free >> 30} GiB are "
+            "free; make room, set TMPDIR to a roomier disk, or measure smaller logs"
+        )

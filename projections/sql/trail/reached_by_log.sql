@@ -1,0 +1,1 @@
+SELECT position FROM fidelog.events WHERE tenant_id = $1 ORDER BY position DESC LIMIT 1
