@@ -15,6 +15,7 @@ from bench.officers_queries import OfficersQueries
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.read_load import ReadLoad
+from bench.replaying import ReplayWork
 from bench.report import Report, Row
 from bench.rounds import ENOUGH_ROUNDS
 from bench.storage import StorageWork
@@ -37,6 +38,8 @@ FULL = Plan(rounds=ENOUGH_ROUNDS, seconds=5, sizes=(10_000, 1_000_000, 10_000_00
 QUICK = Plan(rounds=3, seconds=3, sizes=(10_000, 100_000))
 DUEL = Plan(rounds=12, seconds=2, sizes=())
 """Two trees of ours differ by little: more rounds tell it sooner than longer ones."""
+REPLAYS = 3
+"""Rounds of what takes minutes each."""
 QUICK_WORKS = ("S1", "S2")
 
 
@@ -69,6 +72,7 @@ WORKS: dict[str, Entry] = {
     "S1": Entry("writing over HTTP", lambda plan: WriteLoad(plan.rounds, plan.seconds), write_load.ROWS),
     "S2": Entry("the engine in process", lambda plan: EngineWork(plan.rounds, plan.seconds), engine_load.ROWS),
     "S3": Entry("task lifecycles", lambda plan: LifecycleWork(plan.rounds, plan.seconds), lifecycles.ROWS),
+    "S4": Entry("replay", lambda plan: ReplayWork(plan.sizes, min(plan.rounds, REPLAYS))),
     "S5": Entry("officers' queries as the log grows", lambda plan: OfficersQueries(plan.sizes, plan.rounds)),
     "S7": Entry("storage", lambda plan: StorageWork(plan.seconds)),
     "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds)),
