@@ -34,13 +34,13 @@ class RawCopy:
     def measure(self, seconds: float) -> Reading:
         """Once, whatever `seconds`."""
         with psycopg.connect(self._url) as connection, connection.cursor() as cursor:
-            started = time.perf_counter()
+            started, rows = time.perf_counter(), 0
             with cursor.copy(COPY) as copy:
                 for _ in copy:
-                    pass
+                    rows += 1
             taken = time.perf_counter() - started
-        if cursor.rowcount != self._events:
-            raise MeasurementError(f"{COPY} gave {cursor.rowcount} rows of {self._events}")
+        if rows != self._events:
+            raise MeasurementError(f"{COPY} gave {rows} rows of {self._events}")
         return Reading(self._events, taken, taken, taken)
 
 
@@ -79,7 +79,7 @@ class ReplayLoad:
         if process.returncode:
             raise MeasurementError(f"{self.name}: {(err.strip() or 'it failed').splitlines()[-1]}")
         done = json.loads(out)
-        if done["events"] != self._events or not 0 < done["rows"] == done["differing"]:
+        if done["events"] != self._events or not 0 < done["rows"] <= done["differing"]:
             raise MeasurementError(f"{self.name} did not make every row from {self._events} events: {done}")
         quarter = len(samples) // 4
         self.memory.append(Memory(max(samples), max(samples[quarter : 2 * quarter]), max(samples[-quarter:])))

@@ -19,6 +19,7 @@ from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import Tracking
 from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
+from psycopg.sql import SQL
 from psycopg.types.json import Json
 
 SEALED = {"fingerprint": "f" * 32, "key": "k" * 36, "sealed": "s" * 180}
@@ -61,7 +62,7 @@ class Rows(PostgresTrackingRecorder):  # type: ignore[misc]
     def __init__(self, datastore: Any, **options: Any) -> None:
         super().__init__(datastore, **options)
         self.sql_create_statements.append(
-            "CREATE TABLE IF NOT EXISTS view_rows (id uuid PRIMARY KEY, version bigint, state jsonb)"
+            SQL("CREATE TABLE IF NOT EXISTS view_rows (id uuid PRIMARY KEY, version bigint, state jsonb)")
         )
 
     def record(self, happened: Any, tracking: Tracking) -> None:
