@@ -31,7 +31,7 @@ soak: $(VENV)/.tested ## kills under load, a long replay under load, 10,000 muta
 bench: $(VENV)/.benched ## every work against its peers, as ratios in one run; writes docs/performance.md and its plot
 	$(BIN)/python -m bench
 
-bench-quick: $(VENV)/.benched ## writes and the engine against their peers (2 to 4 minutes)
+bench-quick: $(VENV)/.benched ## writes and the engine against their peers, in some minutes
 	$(BIN)/python -m bench --quick
 
 bench-against: $(VENV)/.installed ## this tree against another commit of ours, as ratios in one run: REV=<commit>

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,9 @@ from eventstore.instants import instant
 from eventstore.reading import MAX_POSITION
 from eventstore.records import RecordedEvent
 from eventstore.times import timestamp
-from projections.queries import Keys, open_data
+from eventstore.vault.keys import DataKey
+from projections.codec import SEALED_FIELDS
+from projections.queries import by_key_id, open_data
 from projections.trail import Filters, Page
 
 AT_LEAST_SECONDS = 5.0
@@ -127,7 +129,7 @@ class TrailPages:
         """The events with their personal values opened."""
         tenant_id = self._backend.tenant_id
         subjects = {subject for event in events for subject in event.subjects}
-        keys = await self._backend.queries.keys(tenant_id, subjects)
+        keys = by_key_id(await self._backend.queries.keys(tenant_id, subjects))
         return [event_content(event, keys, tenant_id) for event in events]
 
     async def _wait(self, at_least: int | None, filters: Filters) -> None:
@@ -150,14 +152,14 @@ def _headers(path: str, query: TrailQuery, page: Page, next_cursor: str | None) 
     return headers
 
 
-def event_content(event: RecordedEvent, keys: Keys, tenant_id: str) -> dict[str, Any]:
-    """The leaf's members in the leaf's order, without format and tenant, personal values opened."""
+def event_content(event: RecordedEvent, keys: Mapping[str, DataKey], tenant_id: str) -> dict[str, Any]:
+    """The leaf's members in the leaf's order, without format and tenant, personal values opened by `keys`, by id."""
     return {
         "actor": event.actor,
         "causation_id": event.causation_id,
         "command_id": event.command_id,
         "correlation_id": event.correlation_id,
-        "data": open_data(event.type, orjson.loads(event.data), keys, tenant_id),
+        "data": _data(event, keys, tenant_id),
         "effective_at": timestamp(event.effective_at),
         "event_id": event.event_id,
         "idempotency_key": None if event.idempotency_key is None else event.idempotency_key.hex(),
@@ -171,3 +173,10 @@ def event_content(event: RecordedEvent, keys: Keys, tenant_id: str) -> dict[str,
         "type": event.type,
         "version": event.version,
     }
+
+
+def _data(event: RecordedEvent, keys: Mapping[str, DataKey], tenant_id: str) -> Any:
+    """The stored text as it is, unless there are personal values to open."""
+    if event.type not in SEALED_FIELDS:
+        return orjson.Fragment(event.data)
+    return open_data(event.type, orjson.loads(event.data), keys, tenant_id)

@@ -61,12 +61,12 @@ class Growth:
     sizes: Sequence[int]
     rounds: int
     seconds: float
-    lifecycles: LoadOf | None = None
+    lifecycles: LoadOf
 
     @property
     def steps(self) -> int:
         """How many steps of progress it tells."""
-        loads = http_load.available() + (self.lifecycles is not None)
+        loads = http_load.available() + 1
         logs = 1 + len({self.sizes[0], self.sizes[-1]})
         return Grown.steps(self.sizes) + 2 + loads * logs * (self.rounds + 1)
 
@@ -120,8 +120,6 @@ class Growth:
 
     def _lifecycles(self, settings: Mapping[str, Settings], report: Report, tell: Tell) -> None:
         """S3's load."""
-        if self.lifecycles is None:
-            return
         loads = [self.lifecycles(name, each) for name, each in settings.items()]
         alternate(loads, 1, WARM_UP_SECONDS, lambda message: tell(f"warm-up, lifecycles, {message}"))
         series = alternate(loads, self.rounds, self.seconds, lambda message: tell(f"lifecycles, {message}"))

@@ -2,6 +2,7 @@
 # Installs the peers: the dependency group `bench` with the given Python, and the packages of bench/peers/node with npm.
 # Exit 1 when one is missing at the end; the others are there.
 
+set -f  # a requirement has brackets, which name no files here
 python=$1
 missing=0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from bench.postgres import Postgres
@@ -81,7 +81,11 @@ class LifecycleWork:
             peers.append(ProgramLoad(queue.name, program, {**order, "payload": PAYLOAD}))
         series = alternate([ours, *peers], self.rounds, self.seconds, tell)
         _check(postgres, ours)
-        report.add(WORK, series, _rows(series, [peer.name for peer in peers]))
+        if peers:
+            report.add(WORK, series, _rows(series, [peer.name for peer in peers]))
+        else:
+            report.add(WORK, series, ())
+            report.rows.append((replace(ROWS[0], not_run="none of the queues is installed"), None))
         report.facts.append(_claims(ours))
         report.notes += [NOTE, *(f"{peer.name}: {peer.sent:,} jobs enqueued and completed" for peer in peers)]
 
@@ -89,8 +93,6 @@ class LifecycleWork:
 def _rows(series: Series, peers: Sequence[str]) -> list[Row]:
     """The goal is about the queue with the highest median rate."""
     rows = [Row(WORK, "rate", OURS, name) for name in peers]
-    if not peers:
-        return rows
     best = max(peers, key=lambda name: series.median(name, "rate"))
     return [Row(f"{WORK}: {BEST}", "rate", OURS, best, GOAL), *(row for row in rows if row.peer != best)]
 

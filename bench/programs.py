@@ -25,7 +25,7 @@ NODE_AT_LEAST = 22
 END_SECONDS = 120.0
 """How long a program may take to start, to warm up and to end what it began."""
 
-INSTALL_PYTHON = "python -m pip install --group bench"
+INSTALL_PYTHON = ".venv/bin/python -m pip install --group bench"
 INSTALL_NODE = "cd bench/peers/node && npm install --no-package-lock"
 
 

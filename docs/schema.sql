@@ -333,7 +333,7 @@ ALTER TABLE ONLY fidelog.agent_tasks
     ADD CONSTRAINT agent_tasks_pkey PRIMARY KEY (tenant_id, task_id);
 
 ALTER TABLE ONLY fidelog.audit_index
-    ADD CONSTRAINT audit_index_pkey PRIMARY KEY (tenant_id, subject, "position");
+    ADD CONSTRAINT audit_index_pkey PRIMARY KEY (tenant_id, subject, "position") INCLUDE (type, actor);
 
 ALTER TABLE ONLY fidelog.client_keys
     ADD CONSTRAINT client_keys_pkey PRIMARY KEY (tenant_id, subject);
@@ -367,7 +367,7 @@ CREATE INDEX agent_tasks_by_status ON fidelog.agent_tasks USING btree (tenant_id
 
 CREATE INDEX agent_tasks_leases ON fidelog.agent_tasks USING btree (tenant_id, lease_expires_at) WHERE (status = 'claimed'::text);
 
-CREATE INDEX audit_index_actor ON fidelog.audit_index USING btree (tenant_id, actor, "position") WHERE leads;
+CREATE INDEX audit_index_actor ON fidelog.audit_index USING btree (tenant_id, actor, "position") INCLUDE (type) WHERE leads;
 
 CREATE INDEX audit_index_correlation ON fidelog.audit_index USING btree (tenant_id, correlation_id, "position") WHERE leads;
 

@@ -103,21 +103,23 @@ class Reader:
             raise DatabaseUnavailable("the database does not answer") from error
 
     async def rows(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
-        """All rows of one statement, which is prepared; its plan may be kept. What was not read is asked again, as often
-        as there are sessions: all of them may have ended at once, and each tells it only when it is asked.
+        """All rows of one statement, which is prepared; its plan may be kept.
 
-        Raises DatabaseUnavailable.
+        What was not read is asked again, as often as there are sessions: all of them may have ended at once, and each
+        tells it only when it is asked. After `wait_seconds` that is done once and no more. Raises DatabaseUnavailable.
         """
         clock = asyncio.get_running_loop().time
         started, again = clock(), 0
         while True:
             try:
                 return await (await self._session()).rows(tenant_id, wanted, parameters, alone=again > 0)
-            except (NotRead, psycopg.OperationalError) as error:
+            except NotRead as error:
                 again += 1
                 late = again > 1 and clock() - started > self._wait_seconds
-                if late or again > self._most or not isinstance(error, NotRead):
+                if late or again > self._most:
                     raise DatabaseUnavailable("the database does not answer") from error
+            except psycopg.OperationalError as error:
+                raise DatabaseUnavailable("the database does not answer") from error
 
     async def rows_planned(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
         """All rows of one statement that is planned for its values, on a connection of its own: others do not wait

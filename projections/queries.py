@@ -156,15 +156,18 @@ def open_value(field: str, key: DataKey | None, tenant_id: str, sealed: Sealed |
     return orjson.Fragment(plain) if field in FREE_JSON else plain.decode()
 
 
-def open_data(type_name: str, data: dict[str, Any], keys: Keys, tenant_id: str) -> dict[str, Any]:
-    """An event's data with its personal values opened, or {"erased": true} in their place."""
-    by_id = {key.key_id: key for key in keys.values() if key is not None}
-    opened = dict(data)
+def by_key_id(keys: Keys) -> dict[str, DataKey]:
+    """The living keys by their id, which each sealed value names."""
+    return {key.key_id: key for key in keys.values() if key is not None}
+
+
+def open_data(type_name: str, data: dict[str, Any], keys: Mapping[str, DataKey], tenant_id: str) -> dict[str, Any]:
+    """An event's data with its personal values opened in place, or {"erased": true} where `keys`, by id, has none."""
     for field in SEALED_FIELDS.get(type_name, ()):
-        sealed = opened.get(field)
+        sealed = data.get(field)
         if sealed is not None:
-            opened[field] = open_value(field, by_id.get(sealed["key"]), tenant_id, sealed)
-    return opened
+            data[field] = open_value(field, keys.get(sealed["key"]), tenant_id, sealed)
+    return data
 
 
 def client_state(found: Found) -> Client:

@@ -101,11 +101,11 @@ class BatchDecision:
         if not self._loaded.newer.isdisjoint(command.streams):
             raise NewerFold("a newer Fidelog wrote what this concerns; ask the newer one")
         context = Context(self._loaded.now, envelope.actor)
+        states = {name: self._folded(name).state for name in command.streams}
         if command.selection is None:
-            states = {name: self._folded(name).state for name in command.streams}
             decision = self._engine.decide(states, command, _NOTHING, context)
         else:
-            decision = self._decide_selected(command, command.selection, context)
+            decision = self._decide_selected(states, command, command.selection, context)
         if not (isinstance(decision, Refused) and decision.absent):
             self._check_version(envelope)
         if isinstance(decision, Refused):
@@ -153,9 +153,10 @@ class BatchDecision:
             folded = self._loaded.streams[stream] = Folded(None, 0, 0, stored=False)
         return folded
 
-    def _decide_selected(self, command: Command, selection: Selection, context: Context) -> Decision:
+    def _decide_selected(
+        self, states: Mapping[str, Any], command: Command, selection: Selection, context: Context
+    ) -> Decision:
         kept, given = self._kept[selection.name], list[str]()
-        states = {name: self._folded(name).state for name in command.streams}
         with closing(self._selected(kept, selection.key, given)) as selected:
             decision = self._engine.decide(states, command, selected, context)
         if not set(given).issubset(stream for stream, _ in _events(decision)):

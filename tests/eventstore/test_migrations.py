@@ -25,6 +25,7 @@ FROZEN = {
     "eventstore/0002_reading_back.sql": "db2ac88e0cc268b20c22bbe02ac2d914117efa8470d37071399072a1f11cde4a",
     "projections/0002_tasks_and_replay.sql": "31cbaf1629df5ee8fee9a32e4d03e0b05c5da88b3ed446a267518097e44aeeba",
     "projections/0003_audit_index.sql": "47fe1314c1cacf11b44fbdb76d8e20459e741d7ea00d161d8b00148d791bf518",
+    "projections/0004_audit_index_covers.sql": "a99774c009301ee5aa3f41137c116d950d53b7fe0f5f401d3aa313a216eda0f9",
 }
 """A migration that was released is never edited: what it made stands in databases. Change the schema in a new one."""
 

@@ -32,7 +32,7 @@ from eventstore.rows import recorded_event
 from eventstore.vault.vault import KeyRow, Vault
 from projections.codec import EVENT_TYPES, SCHEMA_VERSION, Codec
 from projections.engine import FOLDS
-from projections.queries import open_data
+from projections.queries import by_key_id, open_data
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import TENANT, assert_gapless, rows, vault_of
 from tests.projections.replay.harness import check
@@ -131,7 +131,7 @@ def test_events_of_a_filled_log_are_stored_as_the_writer_stores_them(filled: lis
 def test_personal_values_of_a_filled_log_open(database: Database, vault: Vault, filled: list[RecordedEvent]) -> None:
     """Under the keys that stand in the database: no page of them is answered with less work than a real one."""
     kept = rows(database, "SELECT subject, key_id::text, epoch, wrapped FROM fidelog.client_keys")
-    keys = {row[0]: vault.key_of(TENANT, KeyRow(*row)) for row in kept}
+    keys = by_key_id({row[0]: vault.key_of(TENANT, KeyRow(*row)) for row in kept})
     payloads = []
     for event in filled:
         opened = orjson.loads(orjson.dumps(open_data(event.type, orjson.loads(event.data), keys, TENANT)))
