@@ -49,12 +49,13 @@ class Folder:
         Raises DamagedStream when versions are not 1, 2, 3 …, ReplayFailed for an event that this code does not know.
         """
         decode, evolve, new = self._decode, self._evolve, tuple.__new__
-        name, state, version, position = None, None, 0, 0
+        name, state, version, position, size = None, None, 0, 0, 0
         for rows in batches:
             for row in rows:
                 stream, kind, schema_version, data, _, _, next_version, _, _ = row
                 if stream != name:
                     if name is not None:
+                        self.bytes = size
                         yield name, Folded(state, version, position, False, self._fold_version)
                     name, state, version = stream, None, 0
                     if (known := before.get(stream)) is not None:
@@ -67,9 +68,10 @@ class Folder:
                 except Exception as fault:
                     raise self._fault(row, fault) from fault
                 version, position = next_version, row[5]
-                self.bytes += len(data)
+                size += len(data)
             self.events += len(rows)
         if name is not None:
+            self.bytes = size
             yield name, Folded(state, version, position, False, self._fold_version)
 
     def _fault(self, row: Row, fault: Exception) -> ReplayFailed:

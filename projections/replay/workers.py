@@ -5,7 +5,6 @@ A worker is told to stop by anything on its pipe, the end of the other process i
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -22,6 +21,7 @@ import psycopg
 
 from projections.replay.faults import Cancelled, ReplayFailed
 from projections.replay.healing import Pace
+from projections.replay.memory import keep_between_batches
 from projections.replay.replayable import Found, Replayable, Tally
 from projections.replay.sessions import Session
 
@@ -29,7 +29,6 @@ FOUND_AT_ONCE = 20
 STOP_SECONDS = 5.0
 NICENESS = 10
 """Whoever serves on this machine comes first."""
-CONTAINERS_BETWEEN_COLLECTIONS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,7 @@ class PipedWork:
 
 def _work(pipe: Connection[Any, Any], keeper_url: str, models: Callable[[], Sequence[Replayable]], heal: bool) -> None:
     os.nice(NICENESS)
-    # Folding makes no cycles, and looking for them among the rows in hand is an eighth of its time.
-    gc.freeze()
-    gc.set_threshold(CONTAINERS_BETWEEN_COLLECTIONS)
+    keep_between_batches()
     try:
         work = PipedWork(pipe, keeper_url, heal)
         by_name = {model.name: model for model in models()}
