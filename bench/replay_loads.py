@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -20,6 +20,7 @@ from eventstore.database import Database
 
 COPY = "COPY fidelog.events TO STDOUT"
 SAMPLE_SECONDS = 0.05
+END_SECONDS = 10.0
 
 
 class RawCopy:
@@ -71,9 +72,7 @@ class ReplayLoad:
         """Once, whatever `seconds`. Raises MeasurementError unless every row was made."""
         self._empty()
         # Standard output is read at the end: it is one line.
-        with subprocess.Popen(
-            self._command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
+        with _running(self._command) as process:
             samples = _sampled(process)
             out, err = process.communicate()
         if process.returncode:
@@ -90,6 +89,21 @@ class ReplayLoad:
             for name in self._names:
                 connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("fidelog", name)))
             connection.execute("CHECKPOINT")  # each round begins with as much of it to come
+
+
+@contextmanager
+def _running(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive an interrupted round, nor do those it started: they end when it does."""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        except BaseException:
+            with suppress(psutil.NoSuchProcess):
+                below = psutil.Process(process.pid).children(recursive=True)
+                process.terminate()
+                for left in psutil.wait_procs(below, END_SECONDS)[1]:
+                    left.kill()
+            raise
 
 
 def _sampled(process: subprocess.Popen[str]) -> list[int]:

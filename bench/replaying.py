@@ -46,6 +46,16 @@ def rows(events: int) -> tuple[Row, ...]:
     return (*copies, *(Row(work, "rate", ONE, peer, Goal("≥", 4.0)) for peer in LIBRARIES))
 
 
+def all_rows(sizes: Sequence[int]) -> tuple[Row, ...]:
+    """The comparisons on logs of these sizes, ascending."""
+    return tuple(row for events in measured(sizes) for row in rows(events))
+
+
+def measured(sizes: Sequence[int]) -> Sequence[int]:
+    """The logs to replay: all but the smallest, which is too short, unless it is the only one."""
+    return sizes[1:] or sizes
+
+
 def work_of(events: int) -> str:
     """The work's name with the size of the log."""
     return f"{WORK}, {named(events)} events"
@@ -53,7 +63,7 @@ def work_of(events: int) -> str:
 
 @dataclass(frozen=True)
 class ReplayWork:
-    """The work on those of the logs `sizes`, ascending, that are not the smallest."""
+    """The work on logs of the sizes `measured` names; `sizes` ascend."""
 
     sizes: Sequence[int]
     rounds: int
@@ -62,7 +72,7 @@ class ReplayWork:
     def steps(self) -> int:
         """How many steps of progress it tells."""
         contenders = 4 + (0 if _library().missing else len(LIBRARIES))
-        return Grown.steps(self.sizes) + 1 + sum(contenders * self._rounds(events) for events in self.sizes[1:])
+        return Grown.steps(self.sizes) + 1 + sum(contenders * self._rounds(events) for events in measured(self.sizes))
 
     @property
     def commands(self) -> list[str]:
@@ -76,7 +86,7 @@ class ReplayWork:
         with grown.running() as server:
             tell("making the library's database")
             libraries = _libraries(server)
-            for events in self.sizes[1:]:
+            for events in measured(self.sizes):
                 measure(grown.database(server, events), events, self._rounds(events), libraries, report, tell)
         report.notes += [NOTE, *grown.notes]
 
