@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 _NULL = b"\xff\xff\xff\xff"
@@ -67,6 +67,15 @@ def varlena_array(element: str, values: Sequence[bytes | None]) -> bytes:
     return _array(element, len(values), b"".join(parts))  # type: ignore[arg-type]  # no None among them
 
 
+def streamed_array(element: str, values: Iterable[bytes | None]) -> bytes:
+    """An array of text, bytea or json elements, each copied as soon as it comes: none is kept."""
+    number, elements = 0, bytearray()
+    for value in values:
+        number += 1
+        elements += _element(value)
+    return _array(element, number, elements)
+
+
 def text_array(values: Sequence[str | None]) -> bytes:
     """An array of text. Columns repeat few values or hold short ones: each different text is encoded once."""
     different = set(values)
@@ -83,10 +92,12 @@ def uuid_array(values: Sequence[str | None]) -> bytes:
     if None not in values:
         together = bytes.fromhex("".join(values).replace("-", ""))  # type: ignore[arg-type]  # no None among them
         return _array("uuid", len(values), _elements_of_width(16, together))
-    if not any(values):
+    known = [value for value in values if value is not None]
+    if not known:
         return _array("uuid", len(values), _NULL * len(values))
-    parts = [_element(None if v is None else bytes.fromhex(v.replace("-", ""))) for v in values]
-    return _array("uuid", len(values), b"".join(parts))
+    together = bytes(_elements_of_width(16, bytes.fromhex("".join(known).replace("-", ""))))
+    elements = iter([together[at : at + 20] for at in range(0, len(together), 20)])
+    return _array("uuid", len(values), b"".join([_NULL if value is None else next(elements) for value in values]))
 
 
 def int8_array(values: Sequence[int | None]) -> bytes:
@@ -94,14 +105,21 @@ def int8_array(values: Sequence[int | None]) -> bytes:
     if None in values:
         pack = struct.Struct(">q").pack
         return _array("int8", len(values), b"".join([_element(None if v is None else pack(v)) for v in values]))
-    together = array("q", values)  # type: ignore[type-var]  # no None among them
+    return _array("int8", len(values), _int8_elements(values))  # type: ignore[arg-type]  # no None among them
+
+
+def _int8_elements(values: Iterable[int]) -> bytearray:
+    together = array("q", values)
     if sys.byteorder == "little":
         together.byteswap()
-    return _array("int8", len(values), _elements_of_width(8, together.tobytes()))
+    return _elements_of_width(8, together.tobytes())
 
 
 def timestamptz_array(values: Sequence[datetime | None]) -> bytes:
     """An array of instants. A batch of the writer repeats a few of them: each object is converted once."""
     objects = {id(value): value for value in values}  # hashing an instant costs more than converting it
+    if len(objects) * 2 > len(values) and None not in values:
+        microseconds = [(value - _POSTGRES_EPOCH) // _MICROSECOND for value in values]  # type: ignore[operator]
+        return _array("timestamptz", len(values), _int8_elements(microseconds))
     elements = {key: _element(None if value is None else timestamptz(value)) for key, value in objects.items()}
     return _array("timestamptz", len(values), b"".join([elements[id(value)] for value in values]))
