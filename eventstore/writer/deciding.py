@@ -35,8 +35,6 @@ MAX_EVENTS_PER_COMMAND = 250
 MAX_DATA_BYTES = 60_000
 """Keeps a leaf within the 65,535 bytes that a log entry may have (docs/spec/event-record.md)."""
 
-IDS_AT_ONCE = 64
-
 _NOTHING: Selected = iter(())
 _EMPTY = Folded(None, 0, 0, stored=False)
 """A stream without events. Never changed: a fold makes a new state of it."""
@@ -78,6 +76,7 @@ class BatchDecision:
         self._kept = {selection.fold.name: selection for selection in kept}
         self._ids: Iterator[str] = iter(())
         self._drawn = 0
+        self._at_once = 1
         self._context = Context(loaded.now, "")
         self.outcomes: list[Outcome] = []
         self.events: list[RecordedEvent] = []
@@ -86,6 +85,7 @@ class BatchDecision:
 
     def decide(self, batch: Sequence[Envelope]) -> None:
         """Decide every command; one command's refusal touches no other."""
+        self._at_once = len(batch)
         for envelope in batch:
             try:
                 self.outcomes.append(self._decide(envelope))
@@ -219,8 +219,8 @@ class BatchDecision:
 
     def _next_id(self) -> str:
         milliseconds = int(self._loaded.now.timestamp() * 1000)
-        self._ids = iter(uuid7s(milliseconds, self._drawn, IDS_AT_ONCE))
-        self._drawn += IDS_AT_ONCE
+        self._ids = iter(uuid7s(milliseconds, self._drawn, self._at_once))
+        self._drawn += self._at_once
         return next(self._ids)
 
 
