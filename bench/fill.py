@@ -19,8 +19,8 @@ from bench.fill_script import BLOCK, CLIENTS, TASKS, script
 from bench.holdings import Holdings, holdings
 from eventstore.database import Database
 from eventstore.reading import HEAD
-from eventstore.vault.keys import DataKey
-from eventstore.vault.vault import REQUEST, Vault, seal
+from eventstore.vault.keys import REQUEST, DataKey
+from eventstore.vault.vault import Vault, seal
 from projections.audit_index import audit_index
 from projections.queries import CONTEXTS
 from projections.replay.replayable import Tally

@@ -35,10 +35,11 @@ SCOPE = {"method": "POST", "path": "/clients"}
 @dataclass(frozen=True)
 class Shape:
     """`in_flight` callers, each submitting its next command when the last is answered. Every command is for a new
-    stream, or with `hot_streams` for one of so many, in turn."""
+    stream, or with `hot_streams` for one of so many, in turn. `followed`: the officer's index follows meanwhile."""
 
     in_flight: int
     hot_streams: int | None = None
+    followed: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ async def measure(settings: Settings, shape: Shape, seconds: float, numbers: Ite
     Raises StoreError and what starting raises.
     """
     backend = Backend(settings)
+    if not shape.followed:
+        backend.tails = ()
     await backend.start(lambda _: None)
     try:
         submit = _submitter(backend, shape, numbers)

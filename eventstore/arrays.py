@@ -12,6 +12,9 @@ from array import array
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+FEW = 8
+"""Of fewer elements each is written by itself: a lone command's batch is mostly arrays of one."""
+
 _NULL = b"\xff\xff\xff\xff"
 
 
@@ -47,10 +50,13 @@ def _element(value: bytes | None) -> bytes:
     return _NULL if value is None else _LENGTHS[len(value)] + value
 
 
-def _elements_of_width(width: int, together: bytes) -> bytearray:
+def _elements_of_width(width: int, together: bytes) -> bytes | bytearray:
     """Elements that all have `width` bytes, each behind its length: written byte column by byte column, so that the
-    number of steps does not depend on the number of elements."""
+    number of steps does not depend on the number of elements; of a few, element by element."""
     number = len(together) // width
+    if number < FEW:
+        length = _LENGTHS[width]
+        return b"".join([length + together[at : at + width] for at in range(0, len(together), width)])
     stride = width + 4
     elements = bytearray(stride * number)
     elements[3::stride] = bytes((width,)) * number
