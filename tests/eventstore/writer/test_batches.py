@@ -105,7 +105,8 @@ def test_a_command_recorded_under_hashes_of_32_bytes_is_recognised_by_their_firs
         async with writing(database, vault) as writer:
             first = envelope(vault, "c", key="k")
             assert first.request_hash is not None
-            first.idempotency_key, first.request_hash = first.idempotency_key + bytes(16), first.request_hash + bytes(16)
+            first.idempotency_key += bytes(16)
+            first.request_hash += bytes(16)
             recorded = await writer.submit(first)
             again = await writer.submit(envelope(vault, "c", key="k"))
             assert isinstance(recorded, Receipt)
