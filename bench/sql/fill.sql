@@ -74,7 +74,7 @@ SELECT
          WHEN t.type IN ('TaskCreated', 'TaskCancelled') THEN 'user:advisor-' || t.number % 40
          WHEN t.type LIKE 'Client%' THEN 'agent:onboarding_agent@2.1' ELSE 'agent:' || t.agent || '@1.0' END,
     t.command_id, CASE WHEN t.type LIKE 'Client%' THEN t.command_id::text ELSE 'task-' || t.task END, CASE WHEN t.type <> 'TaskCompletionRejected' THEN t.token END,
-    CASE WHEN t.first THEN sha256(int8send(t.position)) END,
+    CASE WHEN t.first THEN substr(sha256(int8send(t.position)), 1, 16) END,
     CASE WHEN t.first AND t.type <> 'TaskLeaseExpired' THEN t.request END,
     l.created_at - interval '1 year' + t.position * interval '1 second'
 FROM told AS t CROSS JOIN fidelog.logs AS l

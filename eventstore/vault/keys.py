@@ -15,6 +15,7 @@ KEY_BYTES = 32
 DATA_KEY_BYTES = 64
 """An encryption key and a hashing key, drawn independently and wrapped as one."""
 NONCE_BYTES = 12
+HASH_BYTES = 16
 USES_OF_A_FIRST_WRITE = 2
 
 IDEMPOTENCY, REQUEST, FINGERPRINT = b"idempotency key", b"request hash", b"fingerprint"
@@ -114,11 +115,13 @@ def _read(path: Path) -> bytes:
 
 
 def keyed_hash(key: bytes, purpose: bytes, message: bytes) -> bytes:
-    """Keyed BLAKE2b (RFC 7693, section 2.9), 32 bytes, for one purpose (at most 16 bytes, the personalisation).
+    """Keyed BLAKE2b (RFC 7693, section 2.9), the first 16 bytes of 32, for one purpose (at most 16 bytes, the
+    personalisation).
 
-    A MAC like HMAC-SHA-256, at a third of its cost for short messages (docs/adr/0006-keyed-blake2b.md).
+    A MAC like HMAC-SHA-256, at a third of its cost for short messages, and why 16 bytes are enough:
+    docs/adr/0006-keyed-blake2b.md.
     """
-    return hashlib.blake2b(message, key=key, digest_size=32, person=purpose).digest()
+    return hashlib.blake2b(message, key=key, digest_size=32, person=purpose).digest()[:HASH_BYTES]
 
 
 class KeyedHash:
@@ -132,7 +135,7 @@ class KeyedHash:
     def __call__(self, message: bytes) -> bytes:
         begun = self._begun.copy()
         begun.update(message)
-        return begun.digest()
+        return begun.digest()[:HASH_BYTES]
 
 
 class DataKey:
@@ -161,5 +164,5 @@ class DataKey:
         return cipher
 
     def hash(self, purpose: bytes, message: bytes) -> bytes:
-        """A keyed hash under this key: 32 bytes."""
+        """A keyed hash under this key: 16 bytes."""
         return keyed_hash(self._secret[KEY_BYTES:], purpose, message)

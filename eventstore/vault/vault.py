@@ -105,12 +105,12 @@ class Vault:
 def seal(key: DataKey, tenant_id: str, field: str, value: bytes) -> Sealed:
     """`value` encrypted under `key`, bound to tenant, field and key, with a keyed fingerprint of its plaintext.
 
-    The fingerprint (16 bytes of a keyed hash, hex) lets the domain see "changed or not" without the plaintext.
+    The fingerprint (a keyed hash, hex) lets the domain see "changed or not" without the plaintext.
     """
     nonce = random_bytes(NONCE_BYTES)
     box = key.cipher.encrypt(nonce, value, _bound(tenant_id, field, key.key_id))
     return {
-        "fingerprint": key.hash(FINGERPRINT, field.encode() + b"\n" + value)[:16].hex(),
+        "fingerprint": key.hash(FINGERPRINT, field.encode() + b"\n" + value).hex(),
         "key": key.key_id,
         "sealed": b2a_base64(nonce + box, newline=False).decode("ascii"),
     }

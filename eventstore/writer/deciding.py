@@ -24,7 +24,7 @@ from eventstore.records import (
     Selected,
     Selection,
 )
-from eventstore.vault.keys import DataKey
+from eventstore.vault.keys import HASH_BYTES, DataKey
 from eventstore.vault.vault import KeyRow, Vault
 from eventstore.writer.engine import Engine, Folded, NewerFold, category
 from eventstore.writer.selections import Kept
@@ -126,7 +126,7 @@ class BatchDecision:
         if known.command_id == envelope.command_id:
             # Our own command, committed by an attempt whose answer was lost (P6).
             return Receipt(known.events, replayed=False, key=key)
-        if known.request_hash != envelope.request_hash:
+        if _hash(known) != _hash(envelope):
             raise KeyReused
         return Receipt(known.events, replayed=True, key=key)
 
@@ -222,6 +222,11 @@ class BatchDecision:
         self._ids = iter(uuid7s(milliseconds, self._drawn, self._at_once))
         self._drawn += self._at_once
         return next(self._ids)
+
+
+def _hash(asked: Known | Envelope) -> bytes | None:
+    """Of rows that hold all 32 bytes, the first count."""
+    return asked.request_hash and asked.request_hash[:HASH_BYTES]
 
 
 def _events(decision: Decision) -> Sequence[tuple[str, Any]]:

@@ -32,7 +32,7 @@ def plain(vault: Vault, command: Command, *, key: str | None = None) -> Envelope
         command=command,
         command_id=command_id,
         idempotency_key=vault.idempotency_key(TENANT, "user:test", kind, key or command_id),
-        request_hash=repr(command).encode(),
+        request_hash=vault.request_hash(TENANT, repr(command).encode()),
         correlation_id=command_id,
     )
 

@@ -112,7 +112,7 @@ def command_of(events: list[RecordedEvent]) -> Any:
 
 def test_events_of_a_filled_log_are_stored_as_the_writer_stores_them(filled: list[RecordedEvent]) -> None:
     """Text, schema version, subjects and cause are what the codec makes of the event; a command's first event has the
-    hashes, and 32 bytes each."""
+    hashes, and 16 bytes each."""
     codec = Codec()
     for event in filled:
         encoded = codec.encode(event.event)
@@ -123,8 +123,8 @@ def test_events_of_a_filled_log_are_stored_as_the_writer_stores_them(filled: lis
     for _, group in groupby(filled, key=lambda event: event.command_id):
         first, *others = group
         assert first.idempotency_key is not None
-        assert len(first.idempotency_key) == 32
-        assert first.request_hash is None if first.actor == "system:fidelog" else len(first.request_hash or b"") == 32
+        assert len(first.idempotency_key) == 16
+        assert first.request_hash is None if first.actor == "system:fidelog" else len(first.request_hash or b"") == 16
         assert all((other.idempotency_key, other.request_hash) == (None, None) for other in others)
 
 
