@@ -437,15 +437,15 @@ ALTER TABLE fidelog.events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.logs ENABLE ROW LEVEL SECURITY;
 
-CREATE POLICY own_tenant ON fidelog.agent_tasks TO fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+CREATE POLICY own_tenant ON fidelog.agent_tasks TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.audit_index TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
-CREATE POLICY own_tenant ON fidelog.client_keys TO fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+CREATE POLICY own_tenant ON fidelog.client_keys TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
-CREATE POLICY own_tenant ON fidelog.client_profiles TO fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+CREATE POLICY own_tenant ON fidelog.client_profiles TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
-CREATE POLICY own_tenant ON fidelog.events TO fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+CREATE POLICY own_tenant ON fidelog.events TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.logs TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
@@ -456,14 +456,6 @@ CREATE POLICY own_tenant ON fidelog.tenant_keys TO fidelog_writer, fidelog_reade
 ALTER TABLE fidelog.tail_checkpoints ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.tenant_keys ENABLE ROW LEVEL SECURITY;
-
-CREATE POLICY writers_tenant ON fidelog.agent_tasks TO fidelog_writer USING ((tenant_id = ( SELECT current_setting('fidelog.tenant_id'::text, true) AS current_setting))) WITH CHECK ((tenant_id = ( SELECT current_setting('fidelog.tenant_id'::text, true) AS current_setting)));
-
-CREATE POLICY writers_tenant ON fidelog.client_keys TO fidelog_writer USING ((tenant_id = ( SELECT current_setting('fidelog.tenant_id'::text, true) AS current_setting))) WITH CHECK ((tenant_id = ( SELECT current_setting('fidelog.tenant_id'::text, true) AS current_setting)));
-
-CREATE POLICY writers_tenant ON fidelog.client_profiles TO fidelog_writer USING ((tenant_id = ( SELECT current_setting('fidelog.tenant_id'::text, true) AS current_setting))) WITH CHECK ((tenant_id = ( SELECT current_setting('fidelog.tenant_id'::text, true) AS current_setting)));
-
-CREATE POLICY writers_tenant ON fidelog.events TO fidelog_writer USING ((tenant_id = ( SELECT current_setting('fidelog.tenant_id'::text, true) AS current_setting))) WITH CHECK ((tenant_id = ( SELECT current_setting('fidelog.tenant_id'::text, true) AS current_setting)));
 
 GRANT USAGE ON SCHEMA fidelog TO fidelog_writer;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_reader;

@@ -11,4 +11,4 @@ WITH appended AS (
         WITH ORDINALITY AS e (stream, version, event_id, type, schema_version, data, subjects, actor,
             on_behalf_of, command_id, correlation_id, causation_id, idempotency_key, request_hash, nth)
     RETURNING 1)
-SELECT CASE WHEN count(*) = $18::bigint THEN true ELSE fidelog.expect_rows('events', count(*), $18::bigint) END FROM appended
+SELECT fidelog.expect_rows('events', count(*), $18::bigint) FROM appended

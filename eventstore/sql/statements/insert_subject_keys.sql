@@ -3,4 +3,4 @@ WITH made AS (
     SELECT $1, k.subject, k.key_id, k.epoch, k.wrapped
     FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::bytea[]) AS k (subject, key_id, epoch, wrapped)
     RETURNING 1)
-SELECT CASE WHEN count(*) = $6::bigint THEN true ELSE fidelog.expect_rows('client_keys', count(*), $6::bigint) END FROM made
+SELECT fidelog.expect_rows('client_keys', count(*), $6::bigint) FROM made

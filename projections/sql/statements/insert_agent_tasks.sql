@@ -16,4 +16,4 @@ WITH saved AS (
             claim_token, lease_expires_at, completed_version, completed_token, created_position, created_at,
             updated_at, version, position)
     RETURNING 1)
-SELECT CASE WHEN count(*) = $22::bigint THEN true ELSE fidelog.expect_rows('agent_tasks', count(*), $22::bigint) END FROM saved
+SELECT fidelog.expect_rows('agent_tasks', count(*), $22::bigint) FROM saved

@@ -5,4 +5,4 @@ WITH saved AS (
     FROM unnest($2::text[], $3::json[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::bigint[])
         AS s (client_id, full_name, risk_profile, created_at, updated_at, version, position)
     RETURNING 1)
-SELECT CASE WHEN count(*) = $10::bigint THEN true ELSE fidelog.expect_rows('client_profiles', count(*), $10::bigint) END FROM saved
+SELECT fidelog.expect_rows('client_profiles', count(*), $10::bigint) FROM saved

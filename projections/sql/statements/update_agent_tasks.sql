@@ -27,4 +27,4 @@ WITH saved AS (
         updated_at = excluded.updated_at, version = excluded.version, position = excluded.position,
         fold_version = excluded.fold_version
     RETURNING 1)
-SELECT CASE WHEN count(*) = $22::bigint THEN true ELSE fidelog.expect_rows('agent_tasks', count(*), $22::bigint) END FROM saved
+SELECT fidelog.expect_rows('agent_tasks', count(*), $22::bigint) FROM saved

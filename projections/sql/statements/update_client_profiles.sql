@@ -11,4 +11,4 @@ WITH saved AS (
         updated_at = excluded.updated_at, version = excluded.version, position = excluded.position,
         fold_version = excluded.fold_version
     RETURNING 1)
-SELECT CASE WHEN count(*) = $10::bigint THEN true ELSE fidelog.expect_rows('client_profiles', count(*), $10::bigint) END FROM saved
+SELECT fidelog.expect_rows('client_profiles', count(*), $10::bigint) FROM saved
