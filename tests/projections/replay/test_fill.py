@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from bench import holdings as holdings_module
-from bench.fill import fill, fill_read_models
+from bench.fill import fill
+from bench.fill_rows import fill_index, fill_read_models
 from bench.fill_script import BLOCK, CLIENTS, LIFECYCLES, TASKS
 from domain import client, task
 from domain.client import RecordClient
