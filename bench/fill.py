@@ -12,8 +12,8 @@ import orjson
 
 from api.database import DEFAULT_TENANT, open_vault
 from api.settings import Settings
-from bench.fill_script import BLOCK, CLIENTS, TASKS, script
 from bench.fill_rows import fill_read_models
+from bench.fill_script import BLOCK, CLIENTS, TASKS, script
 from bench.holdings import Holdings, holdings
 from bench.rounds import MeasurementError
 from bench.set_aside import Connection, connect, indexes_set_aside, parts, side_by_side, sql_text

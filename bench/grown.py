@@ -108,7 +108,9 @@ class Grown:
         for stage, make in stages.items():
             tell(f"filling {named(events)} events: {stage}")
             seconds[stage] = _timed(make)
-        self.notes.append(f"{named(events)} filled: {', '.join(f'{name} {each:.0f} s' for name, each in seconds.items())}")
+        self.notes.append(
+            f"{named(events)} filled: {', '.join(f'{name} {each:.0f} s' for name, each in seconds.items())}"
+        )
 
 
 def _vacuum(url: str) -> None:

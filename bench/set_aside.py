@@ -46,10 +46,9 @@ def indexes_set_aside(connection: Connection, table: str) -> Iterator[None]:
         yield
     finally:
         for _, constraint, definition in found:
-            made = sql.SQL(definition)
-            if constraint is not None:
-                made = alter + sql.SQL("ADD CONSTRAINT {} ").format(sql.Identifier(constraint)) + made
-            connection.execute(made)
+            named = sql.SQL("ADD CONSTRAINT {} ").format(sql.Identifier(constraint or ""))
+            added = alter + named if constraint is not None else sql.SQL("")
+            connection.execute(added + sql.SQL(definition))
 
 
 def side_by_side(url: str, statement: bytes, parameters: Iterable[Sequence[Any]]) -> None:
@@ -67,5 +66,3 @@ def side_by_side(url: str, statement: bytes, parameters: Iterable[Sequence[Any]]
 def parts(after: int, last: int, size: int) -> list[tuple[int, int]]:
     """The numbers after `after` up to `last`, in parts (after, last) of so many."""
     return [(start, min(last, start + size)) for start in range(after, last, size)]
-
-

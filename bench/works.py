@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench import engine_load, lifecycles, read_load, write_load
+from bench import engine_load, freshness, growth, lifecycles, officers_queries, read_load, write_load
 from bench.engine_load import EngineWork
 from bench.freshness import Freshness
 from bench.growth import Growth
@@ -15,7 +15,7 @@ from bench.officers_queries import OfficersQueries
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.read_load import ReadLoad
-from bench.report import Report, Row
+from bench.report import Fact, Report, Row
 from bench.rounds import ENOUGH_ROUNDS
 from bench.storage import StorageWork
 from bench.tasks import TaskLoad
@@ -62,17 +62,23 @@ class Entry:
 
     title: str
     make: Callable[[Plan], Work]
-    rows: Sequence[Row] = ()
-    """The comparisons it will report: should it fail, they are shown as invalid."""
+    rows: Sequence[Row | Fact] = ()
+    """The comparisons and figures it will report: should it fail, they are shown as invalid."""
 
 
 WORKS: dict[str, Entry] = {
     "S1": Entry("writing over HTTP", lambda plan: WriteLoad(plan.rounds, plan.seconds), write_load.ROWS),
     "S2": Entry("the engine in process", lambda plan: EngineWork(plan.rounds, plan.seconds), engine_load.ROWS),
     "S3": Entry("task lifecycles", lambda plan: LifecycleWork(plan.rounds, plan.seconds), lifecycles.ROWS),
-    "S5": Entry("officers' queries as the log grows", lambda plan: OfficersQueries(plan.sizes, plan.rounds)),
+    "S5": Entry(
+        "officers' queries as the log grows",
+        lambda plan: OfficersQueries(plan.sizes, plan.rounds),
+        officers_queries.aims(FULL.sizes),
+    ),
     "S7": Entry("storage", lambda plan: StorageWork(plan.seconds)),
-    "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds)),
-    "S10": Entry("growth", lambda plan: Growth(plan.sizes, plan.rounds, plan.seconds, TaskLoad)),
+    "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds), freshness.AIMS),
+    "S10": Entry(
+        "growth", lambda plan: Growth(plan.sizes, plan.rounds, plan.seconds, TaskLoad), growth.aims(FULL.sizes)
+    ),
     "S11": Entry("reading over HTTP", lambda plan: ReadLoad(plan.rounds, plan.seconds), read_load.ALL_ROWS),
 }

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from psycopg import sql
+from psycopg.types.numeric import Int8
 
 from eventstore.reading import MAX_POSITION, READ_FORWARD, Reader
 from eventstore.records import RecordedEvent
@@ -146,7 +147,6 @@ class Trail:
             after, below = await self._versions(tenant_id, filters, after, below)
         bound = self._bound(filters, limit)
         wanted, parameters = page_statement(filters, order, after=after, below=below, bound=bound, limit=limit + 1)
-        # Planned anew for these values: a plan kept from when the tables were empty may walk another index for ever.
         found = await self._reader.rows_planned(tenant_id, wanted, (tenant_id, *parameters))
         reached, rows = found[0][0], [row for row in found if row[1] is not None]
         events = [recorded_event(row[4:], _Undecoded()) for row in rows if row[2]]
@@ -188,9 +188,10 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 def page_statement(filters: Filters, order: Order, **numbers: int) -> tuple[Statement, Sequence[Any]]:
-    """The statement of a page and its parameters from $2 on. `numbers`: after, below, bound, limit."""
+    """The statement of a page and its parameters from $2 on. `numbers`: after, below, bound, limit; of one type whatever
+    their size, or a statement would be prepared for each mixture."""
     given = filters.given
-    return _page(tuple(given), order, tuple(numbers)), [*numbers.values(), *given.values()]
+    return _page(tuple(given), order, tuple(numbers)), [*map(Int8, numbers.values()), *given.values()]
 
 
 @lru_cache(maxsize=512)

@@ -8,7 +8,10 @@ WITH named AS (
            md5('task' || p.block * $3::bigint + p.slot)::uuid::text AS task,
            ($6::text[])[1 + (p.block * 7 + p.slot) % cardinality($6::text[])] AS agent,
            md5('event' || p.position - p.place + p.claim)::uuid AS token,
-           md5('command' || p.position - p.place + p.command)::uuid AS command_id
+           -- Version 7, as the service makes them: their time first.
+           overlay(overlay(md5('command' || p.position - p.place + p.command) PLACING
+               lpad(to_hex(p.position - p.place + p.command), 12, '0') FROM 1 FOR 12) PLACING '7' FROM 13 FOR 1)::uuid
+               AS command_id
     FROM fidelog.fill_placed($1::bigint, $2::bigint, $3::bigint, $4::bigint) AS p
     JOIN fidelog.fill_values AS v ON v.client = p.client AND v.variant = p.position % $5::bigint
     LEFT JOIN fidelog.fill_versions AS c ON c.position = p.position
