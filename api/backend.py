@@ -102,7 +102,7 @@ class Backend:
         await self.reader.open()
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
-        self.trail = Trail(self.reader)
+        self.trail = Trail(self.reader, self.vault)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
         self.writer.start()
 

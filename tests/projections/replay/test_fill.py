@@ -145,7 +145,7 @@ def test_events_of_a_filled_log_are_stored_as_the_writer_stores_them(filled: lis
 def test_personal_values_of_a_filled_log_open(database: Database, vault: Vault, filled: list[RecordedEvent]) -> None:
     """Under the keys that stand in the database: no page of them is answered with less work than a real one."""
     kept = rows(database, "SELECT subject, key_id::text, epoch, wrapped FROM fidelog.client_keys")
-    keys = by_key_id({row[0]: vault.key_of(TENANT, KeyRow(*row)) for row in kept})
+    keys = by_key_id(vault.key_of(TENANT, KeyRow(*row)) for row in kept)
     payloads = []
     for event in filled:
         opened = orjson.loads(orjson.dumps(open_data(event.type, orjson.loads(event.data), keys, TENANT)))
