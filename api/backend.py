@@ -15,7 +15,7 @@ from api.settings import Settings
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
-from eventstore.ids import RandomIds
+from eventstore.ids import TimedIds
 from eventstore.pipeline import Pipeline
 from eventstore.reading import Log, Reader
 from eventstore.records import RecordedEvent
@@ -62,7 +62,7 @@ class Backend:
         self.settings = settings
         self.tenant_id = DEFAULT_TENANT
         self.condition: Condition = "starting"
-        self.ids = RandomIds()
+        self.ids = TimedIds()
         self._limits = limits
         self.engine = engine or product_engine()
         self._server: EmbeddedServer | None = None
@@ -102,7 +102,7 @@ class Backend:
         await self.reader.open()
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
-        self.trail = Trail(self.reader)
+        self.trail = Trail(self.reader, self.vault)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
         self.writer.start()
 
@@ -130,9 +130,13 @@ class Backend:
             tail.end_waits()
 
     async def _watching(self, notice: Callable[[str], None]) -> None:
-        """Notice when the database goes away, and see that the embedded one comes back."""
+        """Notice when the database goes away, and see that the embedded one comes back. Nothing is asked while other
+        reads are answered."""
+        clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            if self.condition == "ready" and clock() - self.reader.answered < WATCH_SECONDS:
+                continue
             try:
                 await self.reader.ping(self.tenant_id)
                 self.condition = "ready"

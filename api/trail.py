@@ -20,7 +20,7 @@ from eventstore.records import RecordedEvent
 from eventstore.times import timestamp
 from eventstore.vault.keys import DataKey
 from projections.codec import SEALED_FIELDS
-from projections.queries import by_key_id, open_data
+from projections.queries import open_data
 from projections.trail import Filters, Page
 
 AT_LEAST_SECONDS = 5.0
@@ -118,19 +118,12 @@ class TrailPages:
         page = await self._backend.trail.page(
             self._backend.tenant_id, filters, query.order, cursor=cursor, limit=query.limit
         )
-        contents = await self.contents(page.events)
+        contents = [event_content(event, page.keys, self._backend.tenant_id) for event in page.events]
         for content, event in zip(contents, page.events, strict=True):
             content.update(extra(event))
         next_cursor = None if page.next is None else cursors.write(page.next, path, query.pairs())
         body = orjson.dumps({"events": contents, "next_cursor": next_cursor})
         return Answer(200, body, _headers(path, query, page, next_cursor))
-
-    async def contents(self, events: list[RecordedEvent]) -> list[dict[str, Any]]:
-        """The events with their personal values opened."""
-        tenant_id = self._backend.tenant_id
-        subjects = {subject for event in events for subject in event.subjects}
-        keys = by_key_id(await self._backend.queries.keys(tenant_id, subjects))
-        return [event_content(event, keys, tenant_id) for event in events]
 
     async def _wait(self, at_least: int | None, filters: Filters) -> None:
         """Until the list's source has got to the position. Raises Problem (503)."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.engine_load import order_to
-from bench.fill import NAMES
 from bench.grown import Grown, named
 from bench.postgres import Postgres
 from bench.programs import Program, ProgramLoad, in_python
@@ -59,6 +58,10 @@ def measured(sizes: Sequence[int]) -> Sequence[int]:
 def work_of(events: int) -> str:
     """The work's name with the size of the log."""
     return f"{WORK}, {named(events)} events"
+
+
+NAMES = ("agent_tasks", "client_profiles")
+"""The read models that are made; the officer's index is measured apart."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench import engine_load, lifecycles, read_load, replaying, write_load
+from bench import engine_load, freshness, growth, lifecycles, officers_queries, read_load, replaying, write_load
 from bench.engine_load import EngineWork
 from bench.freshness import Freshness
 from bench.growth import Growth
@@ -16,7 +16,7 @@ from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.read_load import ReadLoad
 from bench.replaying import ReplayWork
-from bench.report import Report, Row
+from bench.report import Fact, Report, Row
 from bench.rounds import ENOUGH_ROUNDS
 from bench.storage import StorageWork
 from bench.tasks import TaskLoad
@@ -65,10 +65,10 @@ class Entry:
 
     title: str
     make: Callable[[Plan], Work]
-    rows: Sequence[Row] | Callable[[Plan], Sequence[Row]] = ()
-    """The comparisons it will report: should it fail, they are shown as invalid."""
+    rows: Sequence[Row | Fact] | Callable[[Plan], Sequence[Row | Fact]] = ()
+    """The comparisons and figures it will report: should it fail, they are shown as invalid."""
 
-    def comparisons(self, plan: Plan) -> Sequence[Row]:
+    def comparisons(self, plan: Plan) -> Sequence[Row | Fact]:
         """`rows` of a run of this plan."""
         return self.rows(plan) if callable(self.rows) else self.rows
 
@@ -82,9 +82,17 @@ WORKS: dict[str, Entry] = {
         lambda plan: ReplayWork(plan.sizes, min(plan.rounds, REPLAYS)),
         lambda plan: replaying.all_rows(plan.sizes),
     ),
-    "S5": Entry("officers' queries as the log grows", lambda plan: OfficersQueries(plan.sizes, plan.rounds)),
+    "S5": Entry(
+        "officers' queries as the log grows",
+        lambda plan: OfficersQueries(plan.sizes, plan.rounds),
+        lambda plan: officers_queries.aims(plan.sizes),
+    ),
     "S7": Entry("storage", lambda plan: StorageWork(plan.seconds)),
-    "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds)),
-    "S10": Entry("growth", lambda plan: Growth(plan.sizes, plan.rounds, plan.seconds, TaskLoad)),
+    "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds), freshness.AIMS),
+    "S10": Entry(
+        "growth",
+        lambda plan: Growth(plan.sizes, plan.rounds, plan.seconds, TaskLoad),
+        lambda plan: growth.aims(plan.sizes),
+    ),
     "S11": Entry("reading over HTTP", lambda plan: ReadLoad(plan.rounds, plan.seconds), read_load.ALL_ROWS),
 }

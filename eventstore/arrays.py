@@ -114,7 +114,7 @@ def int8_array(values: Sequence[int | None]) -> bytes:
     return _array("int8", len(values), _int8_elements(values))  # type: ignore[arg-type]  # no None among them
 
 
-def _int8_elements(values: Iterable[int]) -> bytearray:
+def _int8_elements(values: Iterable[int]) -> bytes | bytearray:
     together = array("q", values)
     if sys.byteorder == "little":
         together.byteswap()

@@ -14,10 +14,9 @@ import psutil
 import psycopg
 import pytest
 
-from bench.fill import NAMES
 from bench.grown import Grown
 from bench.replay_loads import RawCopy, ReplayLoad
-from bench.replaying import ONE, all_rows
+from bench.replaying import NAMES, ONE, all_rows
 from bench.rounds import MeasurementError
 from bench.servers import ROOT
 from bench.works import WORKS, Plan
