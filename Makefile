@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each worker has a PostgreSQL of its own; a server that was given is one for all.
+WORKERS ?= $(if $(FIDELOG_TEST_DATABASE_URL),0,2)
 
 .DEFAULT_GOAL := help
 
@@ -17,7 +19,7 @@ demo: $(VENV)/.installed ## play the article's story on a temporary server
 
 test: $(VENV)/.tested ## all checks of CI
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(VENV)/.tested ## formatting, lint, types, import directions
 	$(BIN)/ruff format --check .

@@ -13,7 +13,8 @@ from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
 from api.lean import LeanRoute, Operation, instance
-from api.models import ProblemOut, StatusOut
+from api.models.health import StatusOut
+from api.models.problems import ProblemOut
 from api.problems import Problem
 from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes

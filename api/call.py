@@ -20,7 +20,7 @@ from api.identity.caller import AGENT, LOCAL_ACTOR, Caller
 from api.identity.keys import KEY_ID
 from api.identity.roles import TASKS_MANAGE
 from api.json_body import check_free_json, escape, parse
-from api.models import IDENTIFIER, UUID
+from api.models.fields import IDENTIFIER, UUID
 from api.problems import Fault, Problem, invalid
 from eventstore.reading import MAX_POSITION
 from eventstore.records import ExpectedVersion

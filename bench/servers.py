@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from api.settings import Settings
+from bench import credentials
 from bench.one_write import OneWrite
 from bench.rounds import MeasurementError
 
@@ -42,7 +43,9 @@ def fidelog_on(name: str, folder: Path, settings: Settings) -> Iterator[str]:
     """`fidelog serve` on a database of which every login's URL is given; its URL."""
     urls = {f"FIDELOG_{login.upper()}_URL": url for login, url in settings.login_urls.items()}
     folders = {"FIDELOG_DATA_DIR": str(settings.data_dir), "FIDELOG_STATE_DIR": str(settings.state_dir)}
-    with _process(name, ("fidelog", "serve"), {**folders, **urls}, folder) as url:
+    given = {**folders, **urls}
+    key = _key(name, PROGRAMS, given)
+    with _process(name, ("fidelog", "serve"), given, folder, key=key) as url:
         yield url
 
 
@@ -55,10 +58,17 @@ def peer(module: str, folder: Path, database_url: str = "") -> Iterator[str]:
 
 
 @contextmanager
-def fidelog_of(name: str, programs: Path, settings: Mapping[str, str], folder: Path) -> Iterator[str]:
+def fidelog_of(name: str, programs: Path, settings: Mapping[str, str], folder: Path, key: str | None) -> Iterator[str]:
     """`fidelog serve` of the virtual environment whose programs lie in that folder; its URL."""
-    with _process(name, ("fidelog", "serve"), settings, folder, programs) as url:
+    with _process(name, ("fidelog", "serve"), settings, folder, programs, key) as url:
         yield url
+
+
+def _key(name: str, programs: Path, settings: Mapping[str, str]) -> str | None:
+    try:
+        return credentials.issue(programs, surroundings(settings))
+    except subprocess.SubprocessError as error:
+        raise MeasurementError(f"{name}: no API key could be made ({error})") from error
 
 
 def surroundings(settings: Mapping[str, str]) -> dict[str, str]:
@@ -69,7 +79,12 @@ def surroundings(settings: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def _process(
-    name: str, command: Sequence[str], settings: Mapping[str, str], folder: Path, programs: Path = PROGRAMS
+    name: str,
+    command: Sequence[str],
+    settings: Mapping[str, str],
+    folder: Path,
+    programs: Path = PROGRAMS,
+    key: str | None = None,
 ) -> Iterator[str]:
     port = _free_port()
     program = programs / command[0]
@@ -83,8 +98,9 @@ def _process(
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     try:
-        _await_answer(name, process, port, log)
-        yield f"http://127.0.0.1:{port}"
+        url = credentials.with_key(f"http://127.0.0.1:{port}", key)
+        _await_answer(name, process, url, log)
+        yield url
         if process.poll() is not None:
             raise MeasurementError(f"{name} ended during the measurement: {_last_line(log)}")
     finally:
@@ -96,20 +112,20 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _await_answer(name: str, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _await_answer(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     """Wait until a POST /clients is answered with 200."""
     started = time.monotonic()
     while time.monotonic() - started < START_SECONDS:
         if process.poll() is not None:
             raise MeasurementError(f"{name} did not start (exit {process.returncode}): {_last_line(log)}")
         try:
-            with OneWrite(name, f"http://127.0.0.1:{port}") as client:
+            with OneWrite(name, url) as client:
                 client.write()
         except (OSError, MeasurementError):
             time.sleep(POLL_SECONDS)
         else:
             return
-    raise MeasurementError(f"{name} does not answer POST /clients on port {port}: {_last_line(log)}")
+    raise MeasurementError(f"{name} does not answer POST /clients: {_last_line(log)}")
 
 
 def _last_line(log: Path) -> str:

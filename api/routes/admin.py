@@ -13,7 +13,7 @@ from api.headers import CommandHeaders, ListHeaders
 from api.identity import keys
 from api.identity.directory import ended
 from api.lean import Operation
-from api.models_admin import IssuedKeyOut, KeyIn, KeysOut, KeyStatusOut
+from api.models.admin import IssuedKeyOut, KeyIn, KeysOut, KeyStatusOut
 from api.writes import Writes, last_of, written
 from domain import administration
 

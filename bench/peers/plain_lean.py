@@ -9,7 +9,7 @@ from api.answer import Answer
 from api.call import Call
 from api.headers import WriteHeaders
 from api.lean import LeanRoute, Operation
-from api.models import ClientIn, ClientOut
+from api.models.clients import ClientIn, ClientOut
 from bench.peers.plain_crud import UPSERT, lifespan, pool
 
 

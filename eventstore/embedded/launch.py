@@ -23,7 +23,12 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "full_page_writes": "on",
     "wal_level": "replica",
     "wal_compression": "off",
-    "max_wal_size": "2GB",
+    # The first change of a page after a checkpoint puts the whole page into the WAL, and on a long log the hash of each
+    # idempotency key lies in another page: seldom checkpoints, and segments that are used again instead of made anew.
+    # A recovery reads at most so much.
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "4GB",
+    "min_wal_size": "512MB",
     "max_connections": "200",
     "shared_buffers": "256MB",
     "jit": "off",

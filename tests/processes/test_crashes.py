@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from tests.clusters import CLEAR_NAMES, Cluster
-from tests.processes.fidelog_process import FidelogProcess, Folders, tenant_locked, until, until_waiting
+from tests.processes.fidelog_process import FidelogProcess, Folders, tenant_locked, until_waiting
 from tests.processes.load import Load, check, log_of
+from tests.waiting import until
 
 RESTARTED = "the database was started again"
 Pair = tuple[FidelogProcess, FidelogProcess]

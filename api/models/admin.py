@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.identity.actors import ACTOR
 from api.identity.keys import KEY_ID
 from api.identity.roles import ROLES
-from api.models import Body
+from api.models.fields import Body
 
 Role = Literal["agent", "advisor", "approver", "compliance", "auditor", "operator"]
 assert set(Role.__args__) == set(ROLES)  # type: ignore[attr-defined]  # a Literal's values
