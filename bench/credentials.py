@@ -30,7 +30,7 @@ def issue(programs: Path, environment: Mapping[str, str]) -> str | None:
     Raises subprocess.CalledProcessError.
     """
     roles = ("--role", "advisor", "--role", "approver")
-    line = [programs / "fidelog", "keys", "create", "--actor", "user:bench", *roles]
+    line = [str(programs / "fidelog"), "keys", "create", "--actor", "user:bench", *roles]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS)
     if done.returncode == USAGE_ERROR:
         return None
