@@ -23,9 +23,8 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "full_page_writes": "on",
     "wal_level": "replica",
     "wal_compression": "off",
-    # The first change of a page after a checkpoint puts the whole page into the WAL, and on a long log the hash of each
-    # idempotency key lies in another page: seldom checkpoints, and segments that are used again instead of made anew.
-    # A recovery reads at most so much.
+    # The first change of a page after a checkpoint puts the whole page into the WAL, so checkpoints are seldom; a recovery
+    # reads at most so much. Segments are used again instead of made anew.
     "checkpoint_timeout": "15min",
     "max_wal_size": "4GB",
     "min_wal_size": "512MB",
