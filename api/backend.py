@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
 FIRST_TURN_SECONDS = 2.0
+READER_PATIENCE = 5.0
+"""How much longer than PostgreSQL lets a statement run its answer is waited for."""
 
 Condition = Literal["starting", "ready", "database-unavailable", "stopping"]
 
@@ -63,7 +65,7 @@ class Backend:
         self.tenant_id = DEFAULT_TENANT
         self.condition: Condition = "starting"
         self.ids = RandomIds()
-        self._limits = limits
+        self._limits = limits or Limits(queue_commands=settings.limits.queued_commands)
         self.engine = engine or product_engine()
         self._server: EmbeddedServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,7 +100,8 @@ class Backend:
             raise DatabaseUnavailable("the server is starting")
 
     async def _open(self) -> None:
-        self.reader = Reader(self.database.url("reader"))
+        patience = self.settings.limits.statement_seconds + READER_PATIENCE
+        self.reader = Reader(self.database.url("reader"), patience=patience)
         await self.reader.open()
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))

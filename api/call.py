@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
+from api.intake import Bodies
 from api.json_body import check_free_json, escape, parse
 from api.models import IDENTIFIER, UUID
 from api.problems import Fault, Problem, invalid
@@ -23,7 +24,6 @@ from eventstore.records import ExpectedVersion
 MAX_BODY_BYTES = 1 << 20
 MAX_DRAINED_BYTES = 32 << 20
 """How much of a body that is too large is still taken, so that its sender is there to read the answer."""
-MAX_HEADER_BYTES = 16 << 10
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 LOCAL_ACTOR = "user:local"
 
@@ -94,28 +94,40 @@ class Call:
 
     # what is read at once
 
-    async def read_body(self, receive: Any) -> None:
-        """Take and parse the body. Raises Problem (413, 415, 400), Disconnected."""
-        body = await self._take(receive)
+    async def read_body(self, receive: Any, bodies: Bodies) -> None:
+        """Take and parse the body. Raises Problem (413, 503, 415, 400), Disconnected."""
+        body = await self._take(receive, bodies)
         kind = self.headers.get(b"content-type", b"")
         if kind != b"application/json" and not _JSON_TYPE.fullmatch(kind.strip()):
             raise Problem("unsupported-media-type", "The body must be application/json")
         self.body, self._too_large = parse(body)
 
-    async def _take(self, receive: Any) -> bytes:
+    async def _take(self, receive: Any, bodies: Bodies) -> bytes:
+        """The body. One that is too large, or for which there is no room, is taken and thrown away."""
         announced = int(self.headers.get(b"content-length", b"0"))
-        chunks, size, more = [], 0, True
-        while more and size <= MAX_DRAINED_BYTES:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if max(size, announced) <= MAX_BODY_BYTES:
-                chunks.append(chunk)
-            more = message.get("more_body", False)
+        chunks, held, size, more, room = list[bytes](), 0, 0, True, True
+        try:
+            while more and size <= MAX_DRAINED_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                chunk, more = message.get("body", b""), message.get("more_body", False)
+                size += len(chunk)
+                if room and max(size, announced) <= MAX_BODY_BYTES:
+                    room = bodies.take(held, len(chunk))
+                    if room:
+                        chunks.append(chunk)
+                        held += len(chunk)
+                elif chunks:
+                    chunks.clear()
+                    bodies.give_back(held)
+                    held = 0
+        finally:
+            bodies.give_back(held)
         if (size := max(size, announced)) > MAX_BODY_BYTES:
             raise Problem("body-too-large", limit=MAX_BODY_BYTES, size=size, headers={"connection": "close"})
+        if not room:
+            raise Problem("overloaded", "Too many bodies are being received")
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def check_origin(self) -> None:

@@ -12,7 +12,7 @@ import psycopg
 import uvloop
 
 from api import __version__
-from api.settings import SETTINGS, Settings, SettingsError, read
+from api.settings import LIMITS, SETTINGS, Settings, SettingsError, read
 from eventstore.embedded import EmbeddedServerError
 from eventstore.errors import StoreError
 from eventstore.migrations import MigrationError
@@ -35,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _settings_text() -> str:
-    lines = [f"  {s.variable:<22} {s.meaning}" + (f" (default {s.default})" if s.default else "") for s in SETTINGS]
+    lines = [f"  {s.variable:<25} {s.meaning}" + (f" (default {s.default})" if s.default else "") for s in SETTINGS]
     return "settings, from the environment; options of the same name win:\n" + "\n".join(lines)
 
 
@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", "start the API, and its own PostgreSQL unless FIDELOG_DATABASE_URL names one")
     serve.add_argument("--host", help="address to listen on; without API keys only loopback")
     serve.add_argument("--port", help="port to listen on")
+    for limit in LIMITS:
+        serve.add_argument(f"--{limit.option.replace('_', '-')}", metavar="N", help=f"{limit.meaning}; {limit.default}")
+    serve.add_argument("--request-log", choices=("on", "off"), help="a line of JSON on stderr for every request")
     demo = _command(commands, "demo", "play the article's story over HTTP and show the audit trail")
     demo.add_argument("--url", help="a running server; default: one of its own in a temporary folder")
     _command(commands, "migrate", "bring the database up to this version: logins, schema, migrations")
@@ -86,8 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parsed(arguments)
     failed = NOT_CHECKED if getattr(options, "check", False) else 1
     try:
-        names = ("host", "port", "data_dir", "state_dir", "database_url")
-        settings = read({name: getattr(options, name, None) for name in names})
+        settings = read({setting.option: getattr(options, setting.option, None) for setting in SETTINGS})
         status = COMMANDS[options.command](settings, options)
     except KeyboardInterrupt:
         status = 130
