@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server, weak_logins
+from api.database import DEFAULT_TENANT, check_logins, open_vault, start_embedded, use_server, weak_logins
 from api.leases import LeaseSweep
 from api.metrics import Metrics
 from api.settings import Settings
@@ -82,6 +82,7 @@ class Backend:
             self.database = await use_server(self.settings)
             if weak := weak_logins(self.database):
                 notice(weak)
+        await check_logins(self.database)
         self.vault = await open_vault(self.database, self.settings)
         await self._open()
         await self.log.head(self.tenant_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from importlib import resources
 
 import psycopg
 
@@ -12,6 +13,7 @@ from eventstore import provision
 from eventstore.database import LOGINS, READ_SECONDS, Database, Login
 from eventstore.embedded import EmbeddedServer
 from eventstore.migrations import Migration, MigrationError, State, migrations, state
+from eventstore.rights import check_rights, read
 from eventstore.vault.keys import MasterKeys
 from eventstore.vault.vault import Vault
 
@@ -64,6 +66,11 @@ async def migration_state(database: Database) -> State:
     async with await psycopg.AsyncConnection.connect(database.url("reader"), autocommit=True) as connection:
         await provision.check_server(connection)
         return await state(connection, known_migrations())
+
+
+async def check_logins(database: Database) -> None:
+    """Raises MigrationError when a login may do more, or less, than the migrations grant it (api/rights.txt)."""
+    await check_rights(database, read(resources.files("api").joinpath("rights.txt").read_text(encoding="utf-8")))
 
 
 async def open_vault(database: Database, settings: Settings) -> Vault:

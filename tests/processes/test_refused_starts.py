@@ -50,6 +50,12 @@ BAD_SETTINGS = [
     ("FIDELOG_STATE_DIR", "{outer}/other/../d/keys"),
     ("FIDELOG_STATE_DIR", "{outer}/link/keys"),
     ("FIDELOG_DATA_DIR", "~no-such-user-here/d"),
+    ("FIDELOG_CONNECTIONS", "0"),
+    ("FIDELOG_HEADER_BYTES", "16k"),
+    ("FIDELOG_BODY_SECONDS", "-1"),
+    ("FIDELOG_STATEMENT_SECONDS", "inf"),
+    ("FIDELOG_RATE_PER_SECOND", "0.5"),
+    ("FIDELOG_REQUEST_LOG", "yes"),
 ]
 
 
