@@ -19,11 +19,12 @@ test: $(VENV)/.tested ## all checks of CI
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.tested ## formatting, lint, types, import directions
+check: $(VENV)/.tested ## formatting, lint, types, import directions, known vulnerabilities of dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit_dependencies
 
 soak: $(VENV)/.tested ## kills under load, a long replay under load, 10,000 mutated requests (up to 40 minutes)
 	$(BIN)/python -m tests.soak
