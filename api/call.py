@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
-from api.intake import Bodies
+from api.intake import SMALL_BODY_BYTES, Bodies
 from api.json_body import check_free_json, escape, parse
 from api.models import IDENTIFIER, UUID
 from api.problems import Fault, Problem, invalid
@@ -96,14 +96,21 @@ class Call:
 
     async def read_body(self, receive: Any, bodies: Bodies) -> None:
         """Take and parse the body. Raises Problem (413, 503, 415, 400), Disconnected."""
-        body = await self._take(receive, bodies)
-        kind = self.headers.get(b"content-type", b"")
-        if kind != b"application/json" and not _JSON_TYPE.fullmatch(kind.strip()):
-            raise Problem("unsupported-media-type", "The body must be application/json")
-        self.body, self._too_large = parse(body)
+        body, held = await self._take(receive, bodies)
+        try:
+            kind = self.headers.get(b"content-type", b"")
+            if kind != b"application/json" and not _JSON_TYPE.fullmatch(kind.strip()):
+                raise Problem("unsupported-media-type", "The body must be application/json")
+            if held <= SMALL_BODY_BYTES:
+                self.body, self._too_large = parse(body)
+                return
+            async with bodies.turn:
+                self.body, self._too_large = parse(body)
+        finally:
+            bodies.give_back(held)
 
-    async def _take(self, receive: Any, bodies: Bodies) -> bytes:
-        """The body. One that is too large, or for which there is no room, is taken and thrown away."""
+    async def _take(self, receive: Any, bodies: Bodies) -> tuple[bytes, int]:
+        """The body and the room it has. One that is too large, or for which there is no room, is taken and thrown away."""
         announced = int(self.headers.get(b"content-length", b"0"))
         chunks, held, size, more, room = list[bytes](), 0, 0, True, True
         try:
@@ -114,21 +121,24 @@ class Call:
                 chunk, more = message.get("body", b""), message.get("more_body", False)
                 size += len(chunk)
                 if room and max(size, announced) <= MAX_BODY_BYTES:
-                    room = bodies.take(held, len(chunk))
+                    # A small body counts as it comes, a larger one as a whole: else many would get half their room.
+                    wanted = size if size <= SMALL_BODY_BYTES else announced or MAX_BODY_BYTES
+                    room = bodies.take(held, wanted - held)
                     if room:
                         chunks.append(chunk)
-                        held += len(chunk)
+                        held = wanted
                 elif chunks:
                     chunks.clear()
                     bodies.give_back(held)
                     held = 0
-        finally:
+            if (size := max(size, announced)) > MAX_BODY_BYTES:
+                raise Problem("body-too-large", limit=MAX_BODY_BYTES, size=size, headers={"connection": "close"})
+            if not room:
+                raise Problem("overloaded", "Too many bodies are being received")
+        except BaseException:
             bodies.give_back(held)
-        if (size := max(size, announced)) > MAX_BODY_BYTES:
-            raise Problem("body-too-large", limit=MAX_BODY_BYTES, size=size, headers={"connection": "close"})
-        if not room:
-            raise Problem("overloaded", "Too many bodies are being received")
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            raise
+        return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), held
 
     def check_origin(self) -> None:
         """Keyless mode trusts the loopback interface, so a page of another origin must not reach it, not even by a

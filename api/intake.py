@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Lock
 from math import ceil
 from time import monotonic
 
@@ -21,11 +22,13 @@ class Bodies:
         self._most = most
         self._large = most - most // KEPT_FOR_SMALL
         self.held = 0
+        self.turn = Lock()
+        """Large bodies are read one by one: each may take a tenth of a second, in which nobody else is served."""
 
     def take(self, had: int, more: int) -> bool:
         """Whether there is room for `more` bytes of a body that had so many; if so they count from now on."""
         held = self.held + more
-        if held > (self._most if had + more <= SMALL_BODY_BYTES else self._large):
+        if more and held > (self._most if had + more <= SMALL_BODY_BYTES else self._large):
             return False
         self.held = held
         return True

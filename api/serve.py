@@ -21,6 +21,7 @@ from api.logs import log_to_stderr
 from api.settings import Settings, SettingsError
 
 DRAIN_SECONDS = 10
+RECEIVE_BUFFER_BYTES = 64 << 10
 OTHER_FILES = 100
 """Open files besides connections of callers: those to the database, locks, libraries."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -43,6 +44,8 @@ def bind(settings: Settings) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Of every connection: what a caller sends faster than it is read waits there, not here.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         listener.bind((settings.host, settings.port))
         listener.listen(2048)
     except OSError as error:

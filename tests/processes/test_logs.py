@@ -50,12 +50,14 @@ def test_no_value_reaches_the_log_and_every_request_does(folders: Folders) -> No
         asked += 1
         return http.request(method, path, **request).status_code  # type: ignore[arg-type]  # of httpx
 
-    def through_every_route() -> list[int]:
+    def through_every_route(*, wrongly: bool) -> list[int]:
         statuses = []
         for method, template in routes():
             path = template.format(**PARAMETERS)
             body = {"json": VALID[template]} if method == "POST" else {}
             statuses.append(ask(method, path, **body))
+            if not wrongly:
+                continue
             ask(method, template.format(client_id=MARK, task_id=MARK, position=MARK), **body)
             ask(method, path, params={"note": MARK, "include": MARK, "as_of": MARK}, **body)
             for name in ("fidelog-actor", "idempotency-key", "if-match", "traceparent", "x-note"):
@@ -71,12 +73,12 @@ def test_no_value_reaches_the_log_and_every_request_does(folders: Folders) -> No
                 ask(method, path, content=MARK.encode())
         return statuses
 
-    assert set(through_every_route()) <= {200, 201, 409}
+    assert set(through_every_route(wrongly=True)) <= {200, 201, 409}
     ask("GET", f"/nowhere/{MARK}")
     with psycopg.connect(folders.superuser_url(), autocommit=True) as connection:
         for table in ("agent_tasks", "client_profiles", "audit_index"):
             connection.execute(f"ALTER TABLE fidelog.{table} RENAME TO hidden_{table}".encode())
-    failed = sum(status == 500 for status in through_every_route())
+    failed = sum(status == 500 for status in through_every_route(wrongly=False))
     assert failed >= 3
     written = until("all requests are logged", lambda: whole(server.stderr(), asked))
     assert MARK not in server.stdout() + written + (folders.data / "postgres.log").read_text()
