@@ -7,6 +7,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from api.serve import bind
@@ -101,6 +102,19 @@ def test_a_database_without_its_master_key_is_refused(folders: Folders, damage: 
     assert "FIDELOG_STATE_DIR" in refusal(done.stderr)
     assert sorted(folders.state.rglob("*")) == before
     assert folders.postgres() == []
+
+
+def test_a_login_that_may_do_too_much_is_refused(folders: Folders) -> None:
+    """Exit 1 and one line with the statement that puts it right; after that statement it starts."""
+    served = folders.serve().ready()
+    with psycopg.connect(folders.superuser_url(), autocommit=True) as superuser:
+        superuser.execute("GRANT UPDATE ON fidelog.events TO fidelog_writer")
+        done = folders.run("serve")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "REVOKE UPDATE ON TABLE fidelog.events FROM fidelog_writer" in refusal(done.stderr)
+        superuser.execute("REVOKE UPDATE ON TABLE fidelog.events FROM fidelog_writer")
+    folders.serve().ready()
+    assert served.stop() == 0
 
 
 @pytest.mark.parametrize(
