@@ -8,9 +8,9 @@ from typing import Any
 Header = tuple[bytes, bytes]
 
 SECURITY_HEADERS = (
-    ("x-content-type-options", "nosniff"),
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("referrer-policy", "no-referrer"),
+    b"x-content-type-options: nosniff\r\n"
+    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
+    b"referrer-policy: no-referrer\r\n"
 )
 """Of every answer, those of the HTTP layer included: no browser runs, frames or guesses at what comes from here."""
 

@@ -77,7 +77,7 @@ def _check_levels(value: Any, *, numbers: bool) -> None:
         level = []
         for item in inner:
             if item:
-                level.extend(item if item.__class__ is list else item.values())
+                level.extend(item.values() if isinstance(item, dict) else item)
     raise Problem("malformed-json", f"The body is nested deeper than {MAX_DEPTH} levels")
 
 

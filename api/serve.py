@@ -13,7 +13,6 @@ from collections.abc import Generator
 
 import uvicorn
 
-from api.answer import SECURITY_HEADERS
 from api.app import Fidelog
 from api.backend import Backend
 from api.connection import LOBBY, bounded
@@ -127,7 +126,6 @@ def server_config(app: Fidelog) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=bounded(app.intake.limits),
-        headers=list(SECURITY_HEADERS),
         ws="none",
         lifespan="off",
         interface="asgi3",

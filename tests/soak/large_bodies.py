@@ -8,6 +8,7 @@ import re
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -41,7 +42,7 @@ def bodies(number: int) -> tuple[str, bytes]:
     client_id = f"large-{number}"
     if number % 3 == 0:
         return "/clients", padded({"client_id": client_id, "full_name": "Amina Patel", "risk_profile": "moderate"})
-    payload = {"text": "x" * (MIB - 400)} if number % 3 == 1 else {"many": [{}] * (MIB // 3 - 200)}
+    payload: dict[str, Any] = {"text": "x" * (MIB - 400)} if number % 3 == 1 else {"many": [{}] * (MIB // 3 - 200)}
     task_id = f"550e8400-e29b-41d4-a716-{number:012x}"
     task = {"task_id": task_id, "client_id": client_id, "agent_name": "a", "payload": payload}
     return "/tasks", padded(task)
