@@ -20,7 +20,7 @@ NAMED = f"Bartholomew Nightjar {MARK}"
 TASK = "550e8400-e29b-41d4-a716-446655440000"
 PARAMETERS = {"client_id": "marked", "task_id": TASK, "position": "1"}
 
-VALID = {
+VALID: dict[str, dict[str, Any]] = {
     "/clients": {"client_id": "marked", "full_name": NAMED, "risk_profile": "moderate"},
     "/tasks": {"task_id": TASK, "client_id": "marked", "agent_name": "a", "payload": {"note": MARK}},
     "/tasks/claim": {"agent_name": "a"},

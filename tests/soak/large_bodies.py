@@ -82,13 +82,16 @@ async def large_bodies(folders: Folders, tell: Tell, clients: int = CLIENTS, rou
         """A small client among the large ones."""
         nonlocal slowest
         small = Connection(server.url, SECONDS)
-        while True:
-            begun = time.monotonic()
-            content = {"client_id": "small", "full_name": "Amina Patel", "risk_profile": "moderate"}
-            answer = await small.post("/clients", content)
-            slowest = max(slowest, time.monotonic() - begun)
-            findings.require(answer.status == 200, f"the small client got {answer.status}")
-            await asyncio.sleep(0.01)
+        content = {"client_id": "small", "full_name": "Amina Patel", "risk_profile": "moderate"}
+        try:
+            while True:
+                begun = time.monotonic()
+                answer = await small.post("/clients", content)
+                slowest = max(slowest, time.monotonic() - begun)
+                findings.require(answer.status == 200, f"the small client got {answer.status}")
+                await asyncio.sleep(0.01)
+        finally:
+            small.close()
 
     looking = asyncio.create_task(look_in())
     await asyncio.gather(*(send(number) for number in range(clients)))
