@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from api.limits import RequestLimits
+from api.settings import read
 from tests.api.conftest import JSON, client_body, fresh_client, problem
 from tests.api.sockets import Caller, parsed, until
 from tests.clusters import Cluster
@@ -32,6 +33,14 @@ def slow(pg: Cluster) -> Iterator[RunningApi]:
     """An application that gives each caller ten requests, and one a second."""
     with served(pg, RequestLimits(rate_per_second=1, rate_burst=10)) as api:
         yield api
+
+
+def test_limits_are_settings() -> None:
+    """Documented defaults are the limits in force; the environment changes them, an option of `serve` wins."""
+    assert read(environment={}).limits == RequestLimits()
+    environment = {"FIDELOG_CONNECTIONS": "7", "FIDELOG_BODY_SECONDS": "0.5", "FIDELOG_RATE_BURST": "9"}
+    changed = read({"connections": "8"}, environment).limits
+    assert changed == RequestLimits(connections=8, body_seconds=0.5, rate_burst=9)
 
 
 def exhaust(api: RunningApi, actor: str) -> httpx.Response:
