@@ -17,7 +17,7 @@ from tests.soak.findings import Findings, Tell
 from tests.soak.http_client import Answer, Connection, NoAnswer
 
 CLIENTS = 500
-ROUNDS = 4
+ROUNDS = 2
 MIB = 1 << 20
 MOST_BYTES = 400 * MIB
 SECONDS = 60.0
