@@ -14,16 +14,13 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
-from api.intake import SMALL_BODY_BYTES, Bodies
+from api.bodies import SMALL_BODY_BYTES, Bodies
 from api.json_body import check_free_json, escape, parse
 from api.models import IDENTIFIER, UUID
 from api.problems import Fault, Problem, invalid
 from eventstore.reading import MAX_POSITION
 from eventstore.records import ExpectedVersion
 
-MAX_BODY_BYTES = 1 << 20
-MAX_DRAINED_BYTES = 32 << 20
-"""How much of a body that is too large is still taken, so that its sender is there to read the answer."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 LOCAL_ACTOR = "user:local"
 
@@ -45,10 +42,6 @@ _PATTERNS = {
     "position": re.compile(r"[1-9][0-9]{0,18}", re.ASCII),
 }
 _SINGLE = frozenset({b"idempotency-key", b"if-match", b"fidelog-actor", b"fidelog-correlation-id", b"host", b"origin"})
-
-
-class Disconnected(Exception):
-    """The client went away before its request was whole; nobody is left to answer."""
 
 
 class Call:
@@ -96,7 +89,7 @@ class Call:
 
     async def read_body(self, receive: Any, bodies: Bodies) -> None:
         """Take and parse the body. Raises Problem (413, 503, 415, 400), Disconnected."""
-        body, held = await self._take(receive, bodies)
+        body, held = await bodies.take_in(receive, int(self.headers.get(b"content-length", b"0")))
         try:
             kind = self.headers.get(b"content-type", b"")
             if kind != b"application/json" and not _JSON_TYPE.fullmatch(kind.strip()):
@@ -108,37 +101,6 @@ class Call:
                 self.body, self._too_large = parse(body)
         finally:
             bodies.give_back(held)
-
-    async def _take(self, receive: Any, bodies: Bodies) -> tuple[bytes, int]:
-        """The body and the room it has. One that is too large, or for which there is no room, is taken and thrown away."""
-        announced = int(self.headers.get(b"content-length", b"0"))
-        chunks, held, size, more, room = list[bytes](), 0, 0, True, True
-        try:
-            while more and size <= MAX_DRAINED_BYTES:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Disconnected
-                chunk, more = message.get("body", b""), message.get("more_body", False)
-                size += len(chunk)
-                if room and max(size, announced) <= MAX_BODY_BYTES:
-                    # A small body counts as it comes, a larger one as a whole: else many would get half their room.
-                    wanted = size if size <= SMALL_BODY_BYTES else announced or MAX_BODY_BYTES
-                    room = bodies.take(held, wanted - held)
-                    if room:
-                        chunks.append(chunk)
-                        held = wanted
-                elif chunks:
-                    chunks.clear()
-                    bodies.give_back(held)
-                    held = 0
-            if (size := max(size, announced)) > MAX_BODY_BYTES:
-                raise Problem("body-too-large", limit=MAX_BODY_BYTES, size=size, headers={"connection": "close"})
-            if not room:
-                raise Problem("overloaded", "Too many bodies are being received")
-        except BaseException:
-            bodies.give_back(held)
-            raise
-        return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), held
 
     def check_origin(self) -> None:
         """Keyless mode trusts the loopback interface, so a page of another origin must not reach it, not even by a

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-from asyncio import Lock
 from math import ceil
 from time import monotonic
 
+from api.bodies import Bodies
 from api.limits import RequestLimits
 from api.problems import Problem
 from api.token_buckets import TokenBuckets
-
-SMALL_BODY_BYTES = 64 << 10
-KEPT_FOR_SMALL = 4
-"""One part in so many of the room for bodies is for small ones: large ones that come slowly cannot shut everybody out."""
-
-
-class Bodies:
-    """Counts the bytes of bodies that are being received."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._large = most - most // KEPT_FOR_SMALL
-        self.held = 0
-        self.turn = Lock()
-        """Large bodies are read one by one: each may take a tenth of a second, in which nobody else is served."""
-
-    def take(self, had: int, more: int) -> bool:
-        """Whether there is room for `more` bytes of a body that had so many; if so they count from now on."""
-        held = self.held + more
-        if more and held > (self._most if had + more <= SMALL_BODY_BYTES else self._large):
-            return False
-        self.held = held
-        return True
-
-    def give_back(self, size: int) -> None:
-        """So many bytes are held no longer."""
-        self.held -= size
 
 
 class Intake:

@@ -22,7 +22,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
 from api.answer import NO_STORE, REVALIDATED, Answer
-from api.call import Call, Disconnected
+from api.bodies import Disconnected
+from api.call import Call
 from api.headers import ReadHeaders, WriteHeaders
 from api.intake import Intake
 from api.problems import PROBLEMS, Problem, type_uri
