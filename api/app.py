@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import orjson
@@ -9,13 +10,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import __version__
-from api.answer import Answer
+from api.answer import NO_STORE, Answer
 from api.backend import Backend
 from api.call import Call
+from api.intake import Intake
 from api.lean import LeanRoute, Operation, instance
 from api.models.health import StatusOut
 from api.models.problems import ProblemOut
 from api.problems import Problem
+from api.request_log import RequestLog
 from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
@@ -44,6 +47,8 @@ class Fidelog(FastAPI):
             openapi_url=None,
             redirect_slashes=False,
         )
+        self.intake = Intake(backend.settings.limits)
+        requests = RequestLog(sys.stderr.buffer) if backend.settings.request_log else None
         writes, facts = Writes(backend), TaskFacts(backend)
         areas = (
             ClientRoutes(backend, writes),
@@ -56,12 +61,13 @@ class Fidelog(FastAPI):
         )
         for area in areas:
             for operation in area.operations():
-                self.router.routes.append(LeanRoute(operation, backend.require, backend.gate))
+                self.router.routes.append(LeanRoute(operation, backend.require, backend.gate, self.intake, requests))
         document = Operation(
             "GET", "/openapi.json", "This document", self._document, answer=StatusOut, documented=False
         )
-        self.router.routes.append(LeanRoute(document, backend.require, backend.gate))
-        self.router.default = _no_route
+        self.router.routes.append(LeanRoute(document, backend.require, backend.gate, self.intake, requests))
+        self.router.default = self._no_route
+        self._requests = requests
         lean = [route for route in self.router.routes if isinstance(route, LeanRoute)]
         for route in lean:
             route.allowed = ", ".join(sorted(r.operation.method for r in lean if r.path == route.path))
@@ -75,6 +81,16 @@ class Fidelog(FastAPI):
         else:
             scope["path_params"] = {}
             await route.handle(scope, receive, send)
+
+    async def _no_route(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        answer = Problem("not-found", "There is nothing at this path").answer(instance(scope))
+        answer.headers.append(NO_STORE)
+        await answer.send(send)
+        if self._requests is not None:
+            self._requests.write(scope["method"], None, answer.status, 0.0, None, None)
 
     async def _document(self, call: Call) -> Answer:
         return Answer(200, orjson.dumps(self.openapi()))
@@ -93,10 +109,3 @@ class Fidelog(FastAPI):
                 schemas.pop(unused, None)
             self.openapi_schema = document
         return self.openapi_schema
-
-
-async def _no_route(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    await Problem("not-found", "There is nothing at this path").answer(instance(scope)).send(send)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import psycopg
 
-from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server, weak_logins
+from api.database import DEFAULT_TENANT, check_logins, open_vault, start_embedded, use_server, weak_logins
 from api.identity import uses
 from api.identity.accesses import Accesses
 from api.identity.directory import Directory
@@ -42,6 +42,8 @@ from projections.trail import Trail
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
+READER_PATIENCE = 5.0
+"""How much longer than PostgreSQL lets a statement run its answer is waited for."""
 
 Condition = Literal["starting", "ready", "database-unavailable", "stopping"]
 
@@ -73,7 +75,7 @@ class Backend:
         self.tenant_id = DEFAULT_TENANT
         self.condition: Condition = "starting"
         self.ids = TimedIds()
-        self._limits = limits
+        self._limits = limits or Limits(queue_commands=settings.limits.queued_commands)
         self.engine = engine or product_engine()
         self._server: EmbeddedServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,6 +94,7 @@ class Backend:
             self.database = await use_server(self.settings)
             if weak := weak_logins(self.database):
                 notice(weak)
+        await check_logins(self.database)
         self.vault = await open_vault(self.database, self.settings)
         await self._open()
         await self.log.head(self.tenant_id)
@@ -122,7 +125,8 @@ class Backend:
         return LeaseSweep(tenant_id, self.queries, self.writer, self.vault, self.ids)
 
     async def _open(self) -> None:
-        self.reader = Reader(self.database.url("reader"))
+        patience = self.settings.limits.statement_seconds + READER_PATIENCE
+        self.reader = Reader(self.database.url("reader"), patience=patience)
         await self.reader.open()
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))

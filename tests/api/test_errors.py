@@ -151,7 +151,8 @@ def test_a_fault_nobody_foresaw_is_500_and_says_nothing(pg: Cluster, database_na
         pg.execute("ALTER TABLE fidelog.agent_tasks RENAME TO hidden_table", database_name)
         answer = api.client.get(f"/tasks/{NOBODY}")
         problem(answer, "internal-error")
-        assert not re.search("agent_tasks|SELECT|psycopg|Traceback|relation", answer.text)
+        assert not re.search(r"agent_tasks|SELECT|psycopg|Traceback|\brelation", answer.text)
+        assert answer.headers["fidelog-correlation-id"] == answer.json()["correlation_id"], "the log is searched for it"
 
 
 # Which of two faults is answered: 404 or 405, 413 body, 415, 400, 401, 429, 403, 422, 413 payload, 404 or 410, 412, 409.

@@ -65,8 +65,9 @@ class Folders:
         return self.state / "master-keys"
 
     def settings(self) -> dict[str, str]:
-        """Environment variables: these folders, any port."""
-        return {"FIDELOG_PORT": "0", "FIDELOG_DATA_DIR": str(self.data), "FIDELOG_STATE_DIR": str(self.state)}
+        """Environment variables: these folders, any port, and callers as busy as they like."""
+        folders = {"FIDELOG_DATA_DIR": str(self.data), "FIDELOG_STATE_DIR": str(self.state)}
+        return {"FIDELOG_PORT": "0", "FIDELOG_RATE_PER_SECOND": "1000000", "FIDELOG_RATE_BURST": "1000000", **folders}
 
     def serve(self, *arguments: str, **changes: str | None) -> FidelogProcess:
         """Start `fidelog serve`; it is ended with these folders."""
@@ -156,6 +157,10 @@ class FidelogProcess:
     def stderr(self) -> str:
         """Everything written to standard error."""
         return self._stderr.read_text()
+
+    def tracebacks(self) -> bool:
+        """Whether something failed in a way nobody foresaw: in a line of the log, or past it."""
+        return "traceback" in self.stderr().lower()
 
     def ready(self, seconds: float = LIMIT) -> FidelogProcess:
         """Wait for the ready line."""
