@@ -181,7 +181,7 @@ class LeanRoute(APIRoute):
         gate = self._gate()
         if gate is not None:
             await gate.identify(call, need, operation.route)
-            if call.caller is not None and not need.public:
+            if call.caller is not None and call.caller.counted_as and operation.counted:
                 intake.admit(call.caller.counted_as)
             gate.authorise(call, need)
         if operation.authorise is not None:

@@ -49,8 +49,8 @@ LIMITS = (
     Setting("FIDELOG_BODIES_BYTES", "67108864", "bodies that are being received, of all requests together (503)"),
     Setting("FIDELOG_QUEUED_COMMANDS", "4096", "commands that wait for the writer (503)"),
     Setting("FIDELOG_STATEMENT_SECONDS", "5", "a statement that reads (503)"),
-    Setting("FIDELOG_RATE_PER_SECOND", "1000", "requests of one principal, lasting (429)"),
-    Setting("FIDELOG_RATE_BURST", "2000", "requests of one principal, at once (429)"),
+    Setting("FIDELOG_RATE_PER_SECOND", "1000", "requests of one credential, lasting (429)"),
+    Setting("FIDELOG_RATE_BURST", "2000", "requests of one credential, at once (429)"),
 )  # fmt: skip
 """Bounds of what callers may take: each a field of RequestLimits, and an option of `serve`."""
 

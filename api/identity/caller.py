@@ -24,7 +24,8 @@ class Caller:
     """The key's id, or `jwt`; None for the local operator."""
     on_behalf_of: str | None = None
     counted_as: str = ""
-    """Whose requests a limit counts together: those of one key, or of one principal without a key."""
+    """Whose requests a limit counts together: those of one credential, or of one who only says who it is. Empty: nobody
+    counts, as with the local operator, who has the whole machine."""
 
     @property
     def principal(self) -> str:
@@ -48,7 +49,8 @@ def proven(
 
 def local(tenant_id: str, actor: str = LOCAL_ACTOR) -> Caller:
     """The operator of a machine who serves only itself: believed whoever it says it is, and may do everything."""
-    return Caller(tenant_id, actor, frozenset(), ALL, counted_as=f"{tenant_id} {_principal(actor)}")
+    counted_as = "" if actor == LOCAL_ACTOR else f"{tenant_id} {_principal(actor)}"
+    return Caller(tenant_id, actor, frozenset(), ALL, counted_as=counted_as)
 
 
 def _principal(actor: str) -> str:
