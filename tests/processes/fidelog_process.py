@@ -190,6 +190,10 @@ class FidelogProcess:
         self._clients.append(httpx.Client(base_url=url or self.url, timeout=LIMIT, verify=False))
         return self._clients[-1]
 
+    def resident_bytes(self) -> int:
+        """Memory of the process, as the system counts it."""
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.process.send_signal(number)
