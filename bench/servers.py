@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from api.settings import Settings
 from bench import credentials
@@ -34,9 +35,11 @@ UVICORN = (
 
 
 @contextmanager
-def fidelog(folder: Path, data_dir: Path, state_dir: Path) -> Iterator[str]:
-    """`fidelog serve` as users run it; its URL."""
-    settings = {"FIDELOG_DATA_DIR": str(data_dir), "FIDELOG_STATE_DIR": str(state_dir)}
+def fidelog(
+    folder: Path, data_dir: Path, state_dir: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
+    """`fidelog serve` as users run it, with `more` settings; its URL."""
+    settings = {"FIDELOG_DATA_DIR": str(data_dir), "FIDELOG_STATE_DIR": str(state_dir), **more}
     with _process("fidelog serve", ("fidelog", "serve"), settings, folder) as url:
         yield url
 
@@ -47,7 +50,7 @@ def fidelog_on(name: str, folder: Path, settings: Settings) -> Iterator[str]:
     urls = {f"FIDELOG_{login.upper()}_URL": url for login, url in settings.login_urls.items()}
     folders = {"FIDELOG_DATA_DIR": str(settings.data_dir), "FIDELOG_STATE_DIR": str(settings.state_dir)}
     given = {**folders, **urls}
-    key = _key(name, PROGRAMS, given)
+    key = _key(name, given)
     with _process(name, ("fidelog", "serve"), given, folder, key=key) as url:
         yield url
 
@@ -67,9 +70,14 @@ def fidelog_of(name: str, programs: Path, settings: Mapping[str, str], folder: P
         yield url
 
 
-def _key(name: str, programs: Path, settings: Mapping[str, str]) -> str | None:
+def key_for(name: str, data_dir: Path, state_dir: Path) -> str | None:
+    """A key of the embedded server's database. Raises MeasurementError."""
+    return _key(name, {"FIDELOG_DATA_DIR": str(data_dir), "FIDELOG_STATE_DIR": str(state_dir)})
+
+
+def _key(name: str, settings: Mapping[str, str]) -> str | None:
     try:
-        return credentials.issue(programs, surroundings(settings))
+        return credentials.issue(PROGRAMS, surroundings(settings))
     except subprocess.SubprocessError as error:
         raise MeasurementError(f"{name}: no API key could be made ({error})") from error
 

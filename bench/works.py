@@ -6,10 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench import engine_load, freshness, growth, lifecycles, officers_queries, read_load, replaying, write_load
+from bench import (
+    engine_load,
+    freshness,
+    growth,
+    keyed_load,
+    lifecycles,
+    officers_queries,
+    read_load,
+    replaying,
+    write_load,
+)
 from bench.engine_load import EngineWork
 from bench.freshness import Freshness
 from bench.growth import Growth
+from bench.keyed_load import KeyedLoad
 from bench.lifecycles import LifecycleWork
 from bench.officers_queries import OfficersQueries
 from bench.postgres import Postgres
@@ -95,4 +106,5 @@ WORKS: dict[str, Entry] = {
         lambda plan: growth.aims(plan.sizes),
     ),
     "S11": Entry("reading over HTTP", lambda plan: ReadLoad(plan.rounds, plan.seconds), read_load.ALL_ROWS),
+    "Keys": Entry("with API keys", lambda plan: KeyedLoad(plan.rounds, plan.seconds), keyed_load.ALL_ROWS),
 }
