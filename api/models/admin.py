@@ -67,6 +67,7 @@ class KeyOut(BaseModel):
 
     key_id: str
     actor: str
+    kind: Annotated[Literal["algorithm", "natural person"], Field(description="What the actor is.")]
     roles: list[str]
     status: Literal["active", "expired", "revoked"]
     issued_at: str

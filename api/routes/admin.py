@@ -11,6 +11,7 @@ from api.backend import Backend
 from api.call import Call
 from api.headers import CommandHeaders, ListHeaders
 from api.identity import keys
+from api.identity.actors import kind
 from api.identity.directory import ended
 from api.lean import Operation
 from api.models.admin import IssuedKeyOut, KeyIn, KeysOut, KeyStatusOut
@@ -90,6 +91,7 @@ def _content(key_id: str, key: administration.Key, last_used_at: str | None) -> 
     return {
         "key_id": key_id,
         "actor": key["actor"],
+        "kind": kind(key["actor"]),
         "roles": key["roles"],
         "status": ended(key) or "active",
         "issued_at": key["issued_at"],
