@@ -48,7 +48,7 @@ TITLES: dict[str, Callable[[str, Data], str]] = {
     "ApiKeyExpirySet": lambda actor, data: f"API key {data['key_id']} replaced by {actor}, ends {data['expires_at']}",
     "ApiKeyRevoked": lambda actor, data: f"API key {data['key_id']} revoked by {actor}",
     "PersonalDataRead": lambda actor, data: f"Personal data read by {actor}: {data['route']}",
-    "AccessRefused": lambda actor, data: f"{actor} refused: {data['route']} ({data['reason']})",
+    "AccessRefused": lambda actor, data: f"Refused to {actor}: {data['route']} ({data['status']})",
     "TaskLeaseExpired": lambda actor, data: f"Lease of {data['agent_name']} ran out, attempt {data['attempt']}",
 }
 """By event type, from the actor and the stored data."""
