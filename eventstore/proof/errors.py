@@ -1,0 +1,37 @@
+"""The closed set of ways in which a proof is not accepted."""
+
+from __future__ import annotations
+
+from eventstore.errors import StoreError
+
+
+class ProofError(StoreError):
+    """Every refusal of this package; the message says what was found, never a secret."""
+
+
+class MalformedProof(ProofError):
+    """The bytes do not have the form that the format demands, so that nothing can be said about what they mean."""
+
+
+class NotProven(ProofError):
+    """The form is right, and what it should prove does not follow from it."""
+
+
+class BadSignature(ProofError):
+    """A signature that names a known key was not made by it."""
+
+
+class NotSigned(ProofError):
+    """No known key signed."""
+
+
+class QuorumMissed(ProofError):
+    """The log signed, and fewer witnesses cosigned than the policy demands."""
+
+
+class LeafTooLong(ProofError):
+    """A row's leaf is longer than an entry of a tiled log can be; such a row was not written by Fidelog."""
+
+
+class SigningRefused(ProofError):
+    """A checkpoint that may contradict one signed before; nothing was signed or written."""
