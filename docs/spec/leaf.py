@@ -10,12 +10,12 @@ from pathlib import Path
 def leaf(row):
     """The leaf of a row: a dict of its columns, each as PostgreSQL writes it as text, numbers and arrays as such."""
     members = {}
-    for column, value in row.items():
+    for column in row:
+        value = row[column]
         if column in {"idempotency_key", "request_hash"} and value is not None:
             value = value.removeprefix("\\x")
         if column in {"effective_at", "recorded_at"} and value is not None:
-            instant = datetime.fromisoformat(value).astimezone(UTC)
-            value = f"{instant:%Y-%m-%dT%H:%M:%S.%f}Z".rjust(27, "0")
+            value = f"{datetime.fromisoformat(value).astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z".rjust(27, "0")
         text = value if column == "data" else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         members["tenant" if column == "tenant_id" else column] = text
     return ("{" + ",".join(f'"{name}":{members[name]}' for name in sorted(members)) + "}").encode()

@@ -13,6 +13,10 @@ class MalformedProof(ProofError):
     """The bytes do not have the form that the format demands, so that nothing can be said about what they mean."""
 
 
+class MalformedSignature(MalformedProof):
+    """A line with a signature does not have the form of one; the text above it may be read all the same."""
+
+
 class NotProven(ProofError):
     """The form is right, and what it should prove does not follow from it."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from eventstore.proof.errors import MalformedProof, NotSigned
+from eventstore.proof.errors import MalformedProof, MalformedSignature, NotSigned
 from eventstore.proof.keys import Signer, VerifierKey, check_name
 from eventstore.proof.strict import base64_text, binary, utf8
 
@@ -28,14 +28,17 @@ class SignatureLine:
 
     @classmethod
     def parse(cls, line: str) -> SignatureLine:
-        """From a line without its end. Raises MalformedProof."""
-        name, _, encoded = line.removeprefix(_DASH).partition(" ")
+        """From a line without its end. Raises MalformedSignature."""
         if not line.startswith(_DASH):
-            raise MalformedProof("not a line with a signature")
-        check_name(name)
-        blob = binary(encoded, "a signature")
+            raise MalformedSignature("not a line with a signature")
+        name, _, encoded = line.removeprefix(_DASH).partition(" ")
+        try:
+            check_name(name)
+            blob = binary(encoded, "a signature")
+        except MalformedProof as error:
+            raise MalformedSignature(str(error)) from None
         if len(blob) <= _ID_BYTES:
-            raise MalformedProof("a signature is too short")
+            raise MalformedSignature("a signature is too short")
         return cls(name, blob[:_ID_BYTES], blob[_ID_BYTES:])
 
     @classmethod

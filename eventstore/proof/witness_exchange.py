@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from eventstore.proof.checkpoint import Checkpoint
-from eventstore.proof.errors import BadSignature, MalformedProof, NotProven, NotSigned
+from eventstore.proof.errors import BadSignature, MalformedProof, MalformedSignature, NotProven, NotSigned
 from eventstore.proof.keys import Kind, Signer, VerifierKey
 from eventstore.proof.merkle import verify_consistency
 from eventstore.proof.note import Note, SignatureLine, parse_lines
@@ -72,6 +72,8 @@ def answer(
     try:
         request = AddCheckpoint.parse(body)
         new = Checkpoint.parse(request.note.text)
+    except MalformedSignature as error:
+        return _refusal(403, f"invalid signature: {error}")
     except MalformedProof as error:
         return _refusal(400, str(error))
     keys = logs.get(new.origin)

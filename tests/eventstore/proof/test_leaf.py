@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.proof.errors import LeafTooLong
@@ -126,6 +126,7 @@ def test_the_leaf_has_a_member_for_every_column() -> None:
     assert tuple(event) == MEMBERS
 
 
+@settings(deadline=None, max_examples=60)
 @given(EVENTS)
 def test_an_auditor_derives_the_same_leaf_and_reads_it(event: RecordedEvent) -> None:
     """The stand-alone program and ours agree on every event, and JSON gives back each member as it is in the event."""
@@ -141,6 +142,7 @@ def test_an_auditor_derives_the_same_leaf_and_reads_it(event: RecordedEvent) -> 
     assert read == {name: row[name] for name in MEMBERS}
 
 
+@settings(deadline=None, max_examples=60)
 @given(EVENTS, EVENTS, st.sampled_from(sorted(RecordedEvent.__slots__)))
 def test_one_changed_column_changes_the_leaf(event: RecordedEvent, other: RecordedEvent, name: str) -> None:
     """Two events that differ in one column alone have different leaves."""
