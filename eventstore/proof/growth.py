@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 from eventstore.proof.errors import MalformedProof
 from eventstore.proof.merkle import EMPTY_ROOT, node_hash
 from eventstore.proof.strict import HASH_BYTES
-from eventstore.proof.tiles import LEVEL_BITS, WIDTH, Tile, hashes_of, partial_width, tile_with
+from eventstore.proof.tiles import LEVEL_BITS, WIDTH, Tile, hashes_of, partial_width, subtree_root, tile_with
 
 TileRoots = Callable[[int, int, int], Sequence[bytes]]
 """`roots(level, first, count)`: the roots of that many full tiles of a level, from the tile `first` on."""
@@ -23,12 +24,10 @@ class FullTile(NamedTuple):
 
 
 class GrowingTree:
-    """Leaves are only added. It holds the roots of the complete subtrees (their binary digits are the size's) and,
-    for each level of tiles, the hashes of the tile that is not full yet."""
+    """Leaves are only added. For each level of tiles it holds the hashes of the tile that is not full yet."""
 
     def __init__(self) -> None:
         self.size = 0
-        self._subtrees: list[bytes] = []
         self._open: list[list[bytes]] = [[]]
 
     @classmethod
@@ -47,47 +46,32 @@ class GrowingTree:
                 raise MalformedProof(f"level {level} of a tree of {size} leaves ends in {width} hashes")
             tree._open.append(list(found))
             level += 1
-        for hashes in reversed(tree._open):
-            tree._subtrees += _complete_subtrees(hashes)
         return tree
 
     def extend(self, leaves: Iterable[bytes]) -> list[FullTile]:
-        """Add leaves' hashes; gives the tiles that became full, in the order in which they did."""
+        """Add leaves' hashes; gives the tiles that became full, each after those below it."""
         filled: list[FullTile] = []
-        subtrees, lowest, size = self._subtrees, self._open[0], self.size
-        for leaf in leaves:
-            found, rest = leaf, size
-            lowest.append(leaf)
-            height = 0
-            while rest & 1:
-                found = node_hash(subtrees.pop(), found)
-                rest >>= 1
-                height += 1
-                if height % LEVEL_BITS == 0:
-                    filled.append(self._fill(height // LEVEL_BITS, (size + 1 >> height) - 1, found))
-            subtrees.append(found)
-            size += 1
-        self.size = size
+        level, new, old_size = 0, list(leaves), self.size
+        self.size += len(new)
+        while new:
+            if level == len(self._open):
+                self._open.append([])
+            row = self._open[level] + new
+            index = old_size >> LEVEL_BITS * (level + 1)
+            full = len(row) // WIDTH * WIDTH
+            tiles = [row[start : start + WIDTH] for start in range(0, full, WIDTH)]
+            self._open[level] = row[full:]
+            new = [subtree_root(hashes) for hashes in tiles]
+            for place, (hashes, root) in enumerate(zip(tiles, new, strict=True), index):
+                filled.append(FullTile(Tile(level, place), b"".join(hashes), root))
+            level += 1
         return filled
-
-    def _fill(self, level: int, index: int, root: bytes) -> FullTile:
-        """The tile `index` below `level` is full, and its root is the next hash of `level`."""
-        hashes = b"".join(self._open[level - 1])
-        self._open[level - 1].clear()
-        if level == len(self._open):
-            self._open.append([])
-        self._open[level].append(root)
-        return FullTile(Tile(level - 1, index), hashes, root)
 
     @property
     def root(self) -> bytes:
-        """The root of all leaves."""
-        if not self._subtrees:
-            return EMPTY_ROOT
-        *rest, found = self._subtrees
-        for left in reversed(rest):
-            found = node_hash(left, found)
-        return found
+        """The root of all leaves; at most 255 hashes for each level of tiles."""
+        subtrees = [root for hashes in reversed(self._open) for root in _complete_subtrees(hashes)]
+        return reduce(lambda right, left: node_hash(left, right), reversed(subtrees)) if subtrees else EMPTY_ROOT
 
     def partial(self, level: int) -> bytes:
         """The hashes of the tile of a level that is not full; empty when there is none."""
@@ -108,16 +92,13 @@ class TiledNodes:
         hashes = self._tiles.get(tile)
         if hashes is None:
             hashes = self._tiles[tile] = hashes_of(self._read(tile), tile.width)
-        return _complete_subtrees(hashes[start:end])[0]
+        return subtree_root(hashes[start:end])
 
 
-def _complete_subtrees(hashes: Iterable[bytes]) -> list[bytes]:
-    """The roots of the complete subtrees over the hashes, the largest first."""
-    found: list[bytes] = []
-    for count, hash_ in enumerate(hashes):
-        root = hash_
-        while count & 1:
-            root = node_hash(found.pop(), root)
-            count >>= 1  # noqa: PLW2901 - the digits of the count are used up
-        found.append(root)
-    return found
+def _complete_subtrees(hashes: Sequence[bytes]) -> Iterator[bytes]:
+    """The roots of the complete subtrees over the hashes, the largest first: their sizes are the digits of the number."""
+    start = 0
+    for height in reversed(range(LEVEL_BITS)):
+        if len(hashes) >> height & 1:
+            yield subtree_root(hashes[start : start + (1 << height)])
+            start += 1 << height

@@ -55,26 +55,25 @@ def leaf_of(
 ) -> bytes:  # fmt: skip
     """The leaf of a row: its members in order, `data` as the stored text, times and hashes as the leaf has them.
 
-    Every event of the log passes here when it is sealed and whenever it is verified: one f-string, and what needs an
-    escape, which hardly any value does, is looked for in one go. Raises LeafTooLong.
+    Every event of the log passes here when it is sealed and whenever it is verified. Hence one f-string, and what needs
+    an escape, which hardly any value does, is looked for in one go. Raises LeafTooLong.
     """
-    about = '","'.join(subjects) if subjects else ""
-    texts = f"{actor}{correlation_id}{on_behalf_of}{stream}{tenant}{type}{''.join(subjects)}"
+    subject = subjects[0] if len(subjects) == 1 else ""
+    texts = f"{actor}{correlation_id}{stream}{subject}{tenant}{type}"
     if '"' in texts or "\\" in texts:
-        actor, correlation_id, stream, tenant, type = map(_escaped, (actor, correlation_id, stream, tenant, type))  # noqa: A001
-        on_behalf_of = None if on_behalf_of is None else _escaped(on_behalf_of)
-        about = '","'.join(map(_escaped, subjects))
+        actor, correlation_id, stream = _escaped(actor), _escaped(correlation_id), _escaped(stream)
+        subject, tenant, type = _escaped(subject), _escaped(tenant), _escaped(type)  # noqa: A001
     cause = "null" if causation_id is None else f'"{causation_id}"'
     effective = "null" if effective_at is None else f'"{effective_at}"'
     key = "null" if idempotency_key is None else f'"{idempotency_key}"'
-    behalf = "null" if on_behalf_of is None else f'"{on_behalf_of}"'
+    behalf = "null" if on_behalf_of is None else f'"{_escaped(on_behalf_of)}"'
     request = "null" if request_hash is None else f'"{request_hash}"'
-    persons = f'["{about}"]' if subjects else "[]"
+    persons = f'"{subject}"' if len(subjects) == 1 else ",".join(f'"{_escaped(one)}"' for one in subjects)
     line = (
         f'{{"actor":"{actor}","causation_id":{cause},"command_id":"{command_id}","correlation_id":"{correlation_id}"'
         f',"data":{data},"effective_at":{effective},"event_id":"{event_id}","format":{format},"idempotency_key":{key}'
         f',"on_behalf_of":{behalf},"position":{position},"recorded_at":"{recorded_at}","request_hash":{request}'
-        f',"schema_version":{schema_version},"stream":"{stream}","subjects":{persons},"tenant":"{tenant}"'
+        f',"schema_version":{schema_version},"stream":"{stream}","subjects":[{persons}],"tenant":"{tenant}"'
         f',"type":"{type}","version":{version}}}'
     ).encode()
     if len(line) > LARGEST_LEAF:
