@@ -8,9 +8,10 @@ from pathlib import Path
 
 from eventstore.durable import create_durably
 from eventstore.proof.errors import ProofError
-from eventstore.proof.keys import KEY_BYTES, Kind, SigningKey, VerifierKey
+from eventstore.proof.keys import KEY_BYTES, Kind, VerifierKey
 from eventstore.proof.note import Note
 from eventstore.proof.rotation import followed, rotation
+from eventstore.proof.signing_keys import SigningKey
 from eventstore.vault.keys import KeyUnavailable
 
 _KEY = re.compile(r"key-([1-9][0-9]{0,5})", re.ASCII)

@@ -9,17 +9,14 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
+from eventstore.proof import ed25519
 from eventstore.proof.errors import BadSignature, MalformedProof
 from eventstore.proof.strict import LARGEST, base64_text, binary
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
-_TIME_BYTES = 8
-_VERIFIER_KEY = re.compile(r"(?P<name>[^+]+)\+(?P<id>[0-9a-f]{8})\+(?P<key>.+)", re.DOTALL)
-_SIGNING_KEY = "PRIVATE+KEY+"
+TIME_BYTES = 8
+_KEY = re.compile(r"(?P<name>[^+]+)\+(?P<id>[0-9a-f]{8})\+(?P<key>.+)", re.DOTALL)
 
 
 class Kind(IntEnum):
@@ -63,13 +60,9 @@ class VerifierKey:
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
         """A key from `<name>+<id>+<base64>`. Raises MalformedProof, also when the id is not the key's."""
-        found = _VERIFIER_KEY.fullmatch(text)
-        if found is None:
-            raise MalformedProof("not a verifier key")
-        check_name(found["name"])
-        kind, public = _kind_and_key(found["key"])
-        key = cls(found["name"], kind, public)
-        if key.id.hex() != found["id"]:
+        name, id_, kind, public = key_parts(text)
+        key = cls(name, kind, public)
+        if key.id != id_:
             raise MalformedProof("the id in the verifier key is another key's")
         return key
 
@@ -89,15 +82,13 @@ class VerifierKey:
         time = None
         signed = text.encode()
         if self.kind is Kind.COSIGNER:
-            time = int.from_bytes(signature[:_TIME_BYTES], "big")
-            signature = signature[_TIME_BYTES:]
+            time = int.from_bytes(signature[:TIME_BYTES], "big")
+            signature = signature[TIME_BYTES:]
             signed = cosigned(text, time)
         if len(signature) != SIGNATURE_BYTES or (time or 0) > LARGEST:
             raise BadSignature(f"the signature of {self.name} has not the form of its kind")
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, signed)
-        except (InvalidSignature, ValueError):
-            raise BadSignature(f"the signature in the name of {self.name} was not made by its key") from None
+        if not ed25519.verified(self.public, signed, signature):
+            raise BadSignature(f"the signature in the name of {self.name} was not made by its key")
         return time
 
 
@@ -112,48 +103,18 @@ class Signer(Protocol):
         """The signature over a note's text; `time` is in seconds since 1970 and stands in cosignatures only."""
 
 
-class SigningKey:
-    """A private key in memory."""
-
-    def __init__(self, name: str, kind: Kind, seed: bytes) -> None:
-        """`seed` is 32 random bytes. Raises MalformedProof."""
-        if len(seed) != KEY_BYTES:
-            raise MalformedProof(f"an Ed25519 key has {KEY_BYTES} bytes, not {len(seed)}")
-        self._seed = seed
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
-        self.verifier = VerifierKey(name, kind, self._private.public_key().public_bytes_raw())
-
-    @classmethod
-    def parse(cls, text: str) -> SigningKey:
-        """A key from `PRIVATE+KEY+<name>+<id>+<base64>`. Raises MalformedProof, whose message holds none of it."""
-        found = _VERIFIER_KEY.fullmatch(text.removeprefix(_SIGNING_KEY))
-        if found is None or not text.startswith(_SIGNING_KEY):
-            raise MalformedProof("not a signing key")
-        key = cls(found["name"], *_kind_and_key(found["key"]))
-        if key.verifier.id.hex() != found["id"]:
-            raise MalformedProof("the id in the signing key is another key's")
-        return key
-
-    @property
-    def secret_text(self) -> str:
-        """The key as one word, to be kept in a file that nobody else can read."""
-        verifier = self.verifier
-        return f"{_SIGNING_KEY}{verifier.name}+{verifier.id.hex()}+{base64_text(bytes([verifier.kind]) + self._seed)}"
-
-    def sign(self, text: str, time: int = 0) -> bytes:
-        """The signature over a note's text, for a cosigner with the time before it."""
-        if self.verifier.kind is Kind.COSIGNER:
-            return time.to_bytes(_TIME_BYTES, "big") + self._private.sign(cosigned(text, time))
-        return self._private.sign(text.encode())
-
-
 def cosigned(text: str, time: int) -> bytes:
     """What a cosigner signs for a checkpoint's text."""
     return f"cosignature/v1\ntime {time}\n{text}".encode()
 
 
-def _kind_and_key(text: str) -> tuple[Kind, bytes]:
-    data = binary(text, "the key")
+def key_parts(text: str) -> tuple[str, bytes, Kind, bytes]:
+    """Name, id, kind and the 32 bytes of a key in the form `<name>+<id>+<base64>`. Raises MalformedProof."""
+    found = _KEY.fullmatch(text)
+    if found is None:
+        raise MalformedProof("not a key in its text form")
+    check_name(found["name"])
+    data = binary(found["key"], "the key")
     if len(data) != 1 + KEY_BYTES or data[0] not in set(Kind):
         raise MalformedProof("the key is not of a kind that is known here (Ed25519, as a log's or a cosigner's)")
-    return Kind(data[0]), data[1:]
+    return found["name"], bytes.fromhex(found["id"]), Kind(data[0]), data[1:]

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from eventstore.proof.checkpoint import Checkpoint
-from eventstore.proof.keys import Kind, SigningKey
+from eventstore.proof.keys import Kind
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.merkle_paths import MemoryTree, consistency_proof
 from eventstore.proof.note import Note, sign
 from eventstore.proof.signed_state import SignedState
+from eventstore.proof.signing_keys import SigningKey
 
 ORIGIN = "log.example/a"
 KEY = SigningKey(ORIGIN, Kind.LOG, bytes(range(32)))

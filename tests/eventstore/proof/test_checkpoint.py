@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from eventstore.proof.checkpoint import Checkpoint, signed_checkpoint
 from eventstore.proof.errors import MalformedProof, NotSigned
-from eventstore.proof.keys import Kind, SigningKey
+from eventstore.proof.keys import Kind
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.note import sign
+from eventstore.proof.signing_keys import SigningKey
 from eventstore.proof.strict import LARGEST
 from tests.eventstore.proof.vectors import shared_json
 

@@ -9,10 +9,11 @@ import pytest
 from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.errors import BadSignature, MalformedProof, NotSigned
 from eventstore.proof.keyring import Keyring
-from eventstore.proof.keys import Kind, SigningKey
+from eventstore.proof.keys import Kind
 from eventstore.proof.merkle import EMPTY_ROOT
 from eventstore.proof.note import Note, sign
 from eventstore.proof.rotation import followed, read_rotation, rotation
+from eventstore.proof.signing_keys import SigningKey
 from eventstore.vault.keys import KeyUnavailable
 
 NAME = "log.example/a"

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from eventstore.proof import errors
 from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.errors import MalformedProof, ProofError
-from eventstore.proof.keys import SigningKey, VerifierKey
+from eventstore.proof.keys import VerifierKey
 from eventstore.proof.merkle import verify_consistency, verify_inclusion
 from eventstore.proof.note import Note, SignatureLine
 from eventstore.proof.policy_file import parse_policy
+from eventstore.proof.signing_keys import SigningKey
 from eventstore.proof.strict import binary, decimal, hash_value, utf8
 from eventstore.proof.tiles import Tile, entries_of, hashes_of
 from eventstore.proof.tlog_proof import TlogProof

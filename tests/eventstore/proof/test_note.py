@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.proof.errors import BadSignature, MalformedProof, NotSigned, ProofError
-from eventstore.proof.keys import Kind, SigningKey, VerifierKey
+from eventstore.proof.keys import Kind, VerifierKey
 from eventstore.proof.note import MOST_SIGNATURES, Note, SignatureLine, sign
+from eventstore.proof.signing_keys import SigningKey
 from tests.eventstore.proof.vectors import shared_json
 
 LOG = SigningKey("log.example/a", Kind.LOG, bytes(range(32)))

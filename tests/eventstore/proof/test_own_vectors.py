@@ -10,11 +10,12 @@ import pytest
 from eventstore.proof.checkpoint import Checkpoint, signed_checkpoint
 from eventstore.proof.errors import NotProven, QuorumMissed
 from eventstore.proof.growth import GrowingTree
-from eventstore.proof.keys import SigningKey, VerifierKey
+from eventstore.proof.keys import VerifierKey
 from eventstore.proof.merkle import leaf_hash, verify_consistency
 from eventstore.proof.merkle_paths import MemoryTree, consistency_proof, inclusion_proof
 from eventstore.proof.note import Note, sign
 from eventstore.proof.policy_file import parse_policy
+from eventstore.proof.signing_keys import SigningKey
 from eventstore.proof.tlog_proof import TlogProof
 from tests.eventstore.proof.vectors import own_json
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.errors import BadSignature, MalformedProof, NotSigned, ProofError, QuorumMissed
-from eventstore.proof.keys import Kind, SigningKey
+from eventstore.proof.keys import Kind
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.note import Note, SignatureLine, sign
 from eventstore.proof.policy import Group, Witness
 from eventstore.proof.policy_file import parse_policy
+from eventstore.proof.signing_keys import SigningKey
 
 LOG = SigningKey("log.example/a", Kind.LOG, bytes(32))
 OTHER_LOG = SigningKey("log.example/b", Kind.LOG, b"b" * 32)

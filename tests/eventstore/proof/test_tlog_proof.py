@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.errors import MalformedProof, NotProven, NotSigned, ProofError, QuorumMissed
-from eventstore.proof.keys import Kind, SigningKey
+from eventstore.proof.keys import Kind
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.merkle_paths import MemoryTree, inclusion_proof
 from eventstore.proof.note import Note, sign
 from eventstore.proof.policy import Policy, Witness
+from eventstore.proof.signing_keys import SigningKey
 from eventstore.proof.tlog_proof import TlogProof
 from tests.eventstore.proof.vectors import shared_json, unbase64
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.errors import BadSignature, MalformedProof, NotSigned
-from eventstore.proof.keys import Kind, SigningKey, VerifierKey
+from eventstore.proof.keys import Kind, VerifierKey
 from eventstore.proof.merkle import EMPTY_ROOT, leaf_hash
 from eventstore.proof.merkle_paths import MemoryTree, consistency_proof
 from eventstore.proof.note import Note, SignatureLine, sign
+from eventstore.proof.signing_keys import SigningKey
 from eventstore.proof.witness_exchange import PLAIN, SIZE, AddCheckpoint, Answer, answer, with_cosignatures
 from tests.eventstore.proof.vectors import shared_json
 
