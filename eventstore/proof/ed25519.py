@@ -44,7 +44,7 @@ def verified_plainly(public: bytes, message: bytes, signature: bytes) -> bool:
     digest = hashlib.sha512(signature[:32] + public + message).digest()
     challenge = int.from_bytes(digest, "little") % _ORDER
     x, y, z, t = key
-    found = _sum(_times(scalar, _BASE), _times(challenge, (-x % _P, y, z, -t % _P)))
+    found = _times_and_times(scalar, _BASE, challenge, (-x % _P, y, z, -t % _P))
     return _bytes(found) == signature[:32]
 
 
@@ -81,10 +81,13 @@ def _sum(one: _Point, two: _Point) -> _Point:
     return e * f % _P, g * h % _P, f * g % _P, e * h % _P
 
 
-def _times(number: int, point: _Point) -> _Point:
+def _times_and_times(one: int, first: _Point, two: int, second: _Point) -> _Point:
+    """one × first + two × second, both numbers digit by digit at once."""
+    parts: dict[tuple[int, int], _Point] = {(1, 0): first, (0, 1): second, (1, 1): _sum(first, second)}
     found: _Point = (0, 1, 1, 0)
-    for digit in bin(number)[2:]:
+    for digit in reversed(range(max(one.bit_length(), two.bit_length()))):
         found = _sum(found, found)
-        if digit == "1":
-            found = _sum(found, point)
+        part = parts.get((one >> digit & 1, two >> digit & 1))
+        if part is not None:
+            found = _sum(found, part)
     return found
