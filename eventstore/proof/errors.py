@@ -33,8 +33,9 @@ class QuorumMissed(ProofError):
     """The log signed, and fewer witnesses cosigned than the policy demands."""
 
 
-class LeafTooLong(ProofError):
-    """A row's leaf is longer than an entry of a tiled log can be; such a row was not written by Fidelog."""
+class NoLeaf(ProofError):
+    """A row has no leaf: it would be longer than an entry of a tiled log, or something is null that never is. Fidelog did
+    not write such a row."""
 
 
 class SigningRefused(ProofError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from eventstore.proof.errors import LeafTooLong
+from eventstore.proof.errors import NoLeaf
 from eventstore.times import timestamp
 
 if TYPE_CHECKING:  # what verifies an export runs without what a record of the store needs
@@ -26,7 +26,7 @@ MEMBERS = (
 
 
 def leaf(event: RecordedEvent) -> bytes:
-    """The leaf of a recorded event of format 1. Raises LeafTooLong."""
+    """The leaf of a recorded event of format 1. Raises NoLeaf."""
     return leaf_of(
         event.actor,
         event.causation_id,
@@ -59,10 +59,13 @@ def leaf_of(
     """The leaf of a row: its members in order, `data` as the stored text, times and hashes as the leaf has them.
 
     Every event of the log passes here when it is sealed and whenever it is verified. Hence one f-string, and what needs
-    an escape, which hardly any value does, is looked for in one go. Raises LeafTooLong.
+    an escape, which hardly any value does, is looked for in one go. Raises NoLeaf.
     """
+    try:
+        texts = "".join((actor, correlation_id, stream, tenant, type, *subjects))
+    except TypeError:  # a null, which a text "None" must not stand for
+        raise NoLeaf(f"position {position} has a null where there is never one") from None
     subject = subjects[0] if len(subjects) == 1 else ""
-    texts = f"{actor}{correlation_id}{stream}{subject}{tenant}{type}"
     if '"' in texts or "\\" in texts:
         actor, correlation_id, stream = _escaped(actor), _escaped(correlation_id), _escaped(stream)
         subject, tenant, type = _escaped(subject), _escaped(tenant), _escaped(type)  # noqa: A001
@@ -80,7 +83,7 @@ def leaf_of(
         f',"type":"{type}","version":{version}}}'
     ).encode()
     if len(line) > LARGEST_LEAF:
-        raise LeafTooLong(f"the leaf of position {position} has {len(line)} bytes, {LARGEST_LEAF} at most")
+        raise NoLeaf(f"the leaf of position {position} has {len(line)} bytes, {LARGEST_LEAF} at most")
     return line
 
 

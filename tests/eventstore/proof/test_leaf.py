@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventstore.proof.errors import LeafTooLong
+from eventstore.proof.errors import NoLeaf
 from eventstore.proof.leaf import LARGEST_LEAF, MEMBERS, leaf, leaf_of
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.merkle_paths import MemoryTree
@@ -162,8 +162,25 @@ def test_a_leaf_has_at_most_65535_bytes() -> None:
     row = own_json("leaves.json")["leaves"][0]["row"]
     room = LARGEST_LEAF - len(from_row(row | {"data": '""'}))
     assert len(from_row(row | {"data": f'"{"x" * room}"'})) == LARGEST_LEAF
-    with pytest.raises(LeafTooLong, match=r"^the leaf of position 1 has 65536 bytes, 65535 at most$"):
+    with pytest.raises(NoLeaf, match=r"^the leaf of position 1 has 65536 bytes, 65535 at most$"):
         from_row(row | {"data": f'"{"x" * (room - 1)}ü"'})
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("correlation_id", None),
+        ("actor", None),
+        ("subjects", None),
+        *(("subjects", one) for one in ([None], ["a", None], [None, "a"])),
+    ],
+)
+def test_a_null_is_never_taken_for_a_text(column: str, value: object) -> None:
+    """Where the table allows no null, one that was brought in all the same has no leaf; "None" is a text like others."""
+    row = own_json("leaves.json")["leaves"][0]["row"]
+    with pytest.raises(NoLeaf, match=r"^position 1 has a null where there is never one$"):
+        from_row(row | {column: value})
+    assert json.loads(from_row(row | {"correlation_id": "None"}))["correlation_id"] == "None"
 
 
 def test_the_text_of_data_is_not_touched() -> None:

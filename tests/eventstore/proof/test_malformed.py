@@ -106,5 +106,5 @@ def test_the_set_of_errors_is_closed() -> None:
     found = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, ProofError)}
     assert found == {
         "ProofError", "MalformedProof", "MalformedSignature", "NotProven", "BadSignature", "NotSigned", "QuorumMissed",
-        "LeafTooLong", "SigningRefused",
+        "NoLeaf", "SigningRefused",
     }  # fmt: skip
