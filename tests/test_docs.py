@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECORD = (ROOT / "docs" / "spec" / "event-record.md").read_text(encoding="utf-8")
+LEAF = (ROOT / "docs" / "spec" / "leaf.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -142,7 +143,7 @@ def test_the_columns_of_the_spec_are_those_of_the_table() -> None:
 def test_the_leaf_has_every_column_in_sorted_order() -> None:
     """The list of members and the example agree with the table, `tenant` standing for `tenant_id`."""
     members = sorted("tenant" if name == "tenant_id" else name for name, _, _ in columns_of_events())
-    leaf = section(RECORD, "The leaf")
+    leaf = section(LEAF, "The leaf")
     blocks = re.findall(r"^```(?:json)?\n(.*?)^```", leaf, re.DOTALL | re.MULTILINE)
     assert [name.strip() for name in blocks[0].replace("\n", " ").split(",")] == members
     example = json.loads(blocks[1])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from eventstore.durable import create_durably
 
 KEY_BYTES = 32
 DATA_KEY_BYTES = 64
@@ -71,30 +72,10 @@ class MasterKeys:
 
 
 def _make_first(folder: Path) -> None:
-    """Make epoch 1's key. Written whole and linked into place, so that of two processes one key wins and none is
-    ever seen half written."""
+    """Make epoch 1's key, on the disk before anything is encrypted under it. Of two processes one key wins."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-    draft = folder / f".draft-{os.getpid()}-{os.urandom(4).hex()}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(os.urandom(KEY_BYTES).hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first; its key is read
-            os.link(draft, folder / "epoch-1")
-    finally:
-        draft.unlink()
-    _fsync_folder(folder)
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    create_durably(folder / "epoch-1", f"{os.urandom(KEY_BYTES).hex()}\n".encode())
 
 
 def _epoch(path: Path) -> int:

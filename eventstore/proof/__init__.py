@@ -1,0 +1,1 @@
+"""What proves that the log was not changed: leaves, Merkle tree, tiles, signed checkpoints. No database in here."""
