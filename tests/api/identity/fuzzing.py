@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from urllib.parse import urlsplit
 
 import requests
 import schemathesis
-from schemathesis.checks import CheckFunction
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.transport import Response
 from schemathesis.generation.overrides import Override
@@ -20,19 +18,19 @@ from schemathesis.specs.openapi.checks import ignored_auth
 
 from api.app import Fidelog
 from api.backend import Backend
+from api.identity.actors import ACTOR
+from api.identity.roles import STATING_A_PURPOSE
 from api.settings import Settings
+from tests.api.conftest import Caller
 
 ALSO = ("410", "412", "413", "422")
 """What the checks do not foresee: erased, at another version, too large, not valid beyond what a schema can say."""
-ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409", "429", "5xx", *ALSO]
-REFUSED = ["400", "401", "403", "404", "405", "406", "409", "415", "422", "428", "429", "5xx", *ALSO]
+ACCEPTED = ("2xx", "3xx", "401", "403", "404", "409", "429", "5xx", *ALSO)
+REFUSED = ("400", "401", "403", "404", "405", "406", "409", "415", "428", "429", "5xx", *ALSO)
 SECONDS = 30.0
 ANYWHERE = "http://127.0.0.1"
-
-
-def prepared(case: schemathesis.Case) -> requests.PreparedRequest:
-    """The request of a case, of nobody in particular."""
-    return requests.Request(**case.as_transport_kwargs(ANYWHERE)).prepare()
+ALIKE = {"date"}
+"""Headers in which answers to the same request may differ."""
 
 
 def document(examples: int, seed: int) -> BaseSchema:
@@ -40,8 +38,8 @@ def document(examples: int, seed: int) -> BaseSchema:
     the corners of each schema. The same seed gives the same examples."""
     unused = Settings("127.0.0.1", 0, Path("unused"), Path("unused"))
     checks = {
-        "positive_data_acceptance": {"expected-statuses": ACCEPTED},
-        "negative_data_rejection": {"expected-statuses": sorted({*REFUSED})},
+        "positive_data_acceptance": {"expected-statuses": list(ACCEPTED)},
+        "negative_data_rejection": {"expected-statuses": list(REFUSED)},
     }
     generation = {"max-examples": examples, "with-security-parameters": False, "database": "none"}
     config = SchemathesisConfig.from_dict({"seed": seed, "generation": generation, "checks": checks})
@@ -49,16 +47,17 @@ def document(examples: int, seed: int) -> BaseSchema:
 
 
 class Sender:
-    """Somebody who sends generated requests, on one connection. `credential` is an Authorization header, if any."""
+    """Somebody who sends generated requests, on one connection; by `key` proven to be `actor`, with neither nobody, or
+    the local operator."""
 
-    def __init__(self, name: str, url: str, credential: str | None, *, local: bool = False) -> None:
-        self.name = name
+    def __init__(self, url: str, actor: str | None = None, key: object = None, roles: Iterable[str] = ()) -> None:
         self._url = url
         self._session = requests.Session()
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
-        self._headers = {} if credential is None else {"Authorization": credential}
+        self._actor = actor
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._states_purpose = not STATING_A_PURPOSE.isdisjoint(roles)
         self._enforced: set[str] = set()
-        self._local = local
 
     def close(self) -> None:
         """Hang up; what was sent and not answered is forgotten."""
@@ -71,28 +70,69 @@ class Sender:
         assert request.method is not None
         assert request.url is not None
         request.headers.update(self._headers)
+        if self._actor is not None and ACTOR.fullmatch(str(request.headers.get("fidelog-actor", ""))):
+            request.headers["fidelog-actor"] = self._actor
+        if self._states_purpose:
+            request.headers.setdefault("fidelog-purpose", "supervision")
         target = request.url.removeprefix(ANYWHERE)
         request.url = self._url + target
         self._connection.request(request.method, target, request.body, dict(request.headers))
         return request
 
-    def judge(self, case: schemathesis.Case, request: requests.PreparedRequest) -> int:
-        """Take the answer and hold it against the document; its status. Raises FailureGroup."""
+    def take(self, request: requests.PreparedRequest) -> Response:
+        """The answer to what was sent."""
         found = self._connection.getresponse()
-        content, headers = found.read(), dict[str, list[str]]()
+        headers = dict[str, list[str]]()
         for name, value in found.getheaders():
             headers.setdefault(name.lower(), []).append(value)
-        override = Override(headers=dict(self._headers))
-        answer = Response(
-            found.status, headers, content, request, 0.0, verify=False, encoding="utf-8", _override=override
+        return Response(
+            found.status,
+            headers,
+            found.read(),
+            request,
+            0.0,
+            verify=False,
+            encoding="utf-8",
+            _override=Override(headers=dict(self._headers)),
         )
+
+    def judge(self, case: schemathesis.Case, answer: Response, *, keyless: bool) -> None:
+        """Hold the answer against the document. Raises FailureGroup."""
         label = case.operation.label
         case.validate_response(
             answer,
             headers=self._headers,
-            excluded_checks=[ignored_auth] if self._local or label in self._enforced else [],
+            excluded_checks=[ignored_auth] if keyless or label in self._enforced else [],
             transport_kwargs={"base_url": self._url, "session": self._session, "headers": dict(self._headers)},
         )
-        if found.status < 300:
-            self._enforced.add(label)  # that a route asks for a credential is so for every request
-        return found.status
+        if answer.status_code < 300:
+            self._enforced.add(label)  # a route that asks for a credential once asks always
+
+
+def about_a_real_task(case: schemathesis.Case, caller: Caller) -> None:
+    """Make a valid request about some task one about a task that is claimed, under its token."""
+    if case.meta is None or not case.meta.generation.mode.is_positive or "task_id" not in case.path_parameters:
+        return
+    case.path_parameters["task_id"], token = caller.claimed()
+    if isinstance(case.body, dict) and "claim_token" in case.body:
+        case.body["claim_token"] = token
+
+
+def try_case(case: schemathesis.Case, senders: Sequence[Sender], local: Sender) -> list[Response]:
+    """Send the case as everybody, and hold each answer against the document; alike answers once. Raises FailureGroup."""
+    everybody = [*senders, local]
+    prepared = requests.Request(**case.as_transport_kwargs(ANYWHERE)).prepare()
+    try:
+        sent = [sender.send(prepared) for sender in everybody]
+        answers = [sender.take(request) for sender, request in zip(everybody, sent, strict=True)]
+    except BaseException:
+        for sender in everybody:
+            sender.close()
+        raise
+    seen = set[Any]()
+    for sender, answer in zip(everybody, answers, strict=True):
+        alike = answer.status_code, answer.content, str({n: v for n, v in answer.headers.items() if n not in ALIKE})
+        if answer.status_code < 300 or alike not in seen:
+            sender.judge(case, answer, keyless=sender is local)
+        seen.add(alike)
+    return answers
