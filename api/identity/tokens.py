@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import jwt
@@ -29,16 +30,17 @@ class Tokens:
     """Verifies tokens of one issuer. What was verified is remembered while the token holds and the key set that verified
     it is fresh: a key that the issuer withdrew verifies nothing for longer."""
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, issuer: Issuer, clock: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
-        self._key_set = KeySet(issuer.jwks)
+        self._clock = clock
+        self._key_set = KeySet(issuer.jwks, clock)
         self._verified: OrderedDict[bytes, tuple[float, float, Caller]] = OrderedDict()
 
     async def caller(self, token: bytes) -> Caller:
         """Whom the token proves. Raises TokenRefused."""
         name = hashlib.sha256(token).digest()  # no credential is kept, however long it is
         found = self._verified.get(name)
-        if found is not None and found[0] > time.time() and found[1] > time.monotonic():
+        if found is not None and found[0] > time.time() and found[1] > self._clock():
             return found[2]
         try:
             claims = await self._verify(token)
@@ -63,7 +65,7 @@ class Tokens:
                 audience=self._issuer.audience,
                 issuer=self._issuer.issuer,
                 leeway=self._issuer.leeway,
-                options={"require": ["exp", "iss", "aud", "sub"]},
+                options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
         except jwt.ExpiredSignatureError:
             raise TokenRefused("it has expired") from None

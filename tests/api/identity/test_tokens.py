@@ -113,6 +113,9 @@ BAD = {
     "tenant that is no name": token(tenant=7),
     "unknown tenant": token(tenant="nobody"),
     "roles that are none": token(roles=[1]),
+    "roles that are a number": token(roles=7),
+    "roles by name": token(roles={"advisor": True}),
+    "no date at all": token(exp=10**400),
     "act that is nobody": token(act={}),
     "act in act": token(act={"sub": "agent:x", "act": {"sub": "agent:y"}}),
     "cut": token()[:-10],
@@ -157,7 +160,7 @@ def test_keys_come_by_url_and_a_new_one_is_found(pg: Cluster) -> None:
                 served["keys"] = KEYS["keys"]
                 tokens = one.api.backend.gate()._tokens  # type: ignore[union-attr]
                 assert tokens is not None
-                tokens._read_at = float("-inf")
+                tokens._key_set._tried_at = float("-inf")
                 assert one.caller(token(EC, "ES256", "e")).get("/tasks").status_code == 200
     finally:
         server.shutdown()
