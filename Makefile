@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each worker has a PostgreSQL of its own; a server that was given is one for all.
+WORKERS ?= $(if $(FIDELOG_TEST_DATABASE_URL),0,2)
 
 .DEFAULT_GOAL := help
 
@@ -17,13 +19,14 @@ demo: $(VENV)/.installed ## play the article's story on a temporary server
 
 test: $(VENV)/.tested ## all checks of CI
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-check: $(VENV)/.tested ## formatting, lint, types, import directions
+check: $(VENV)/.tested ## formatting, lint, types, import directions, known vulnerabilities of dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit_dependencies
 
 soak: $(VENV)/.tested ## kills under load, a long replay under load, 10,000 mutated requests (up to 40 minutes)
 	$(BIN)/python -m tests.soak
@@ -38,7 +41,7 @@ bench-against: $(VENV)/.installed ## this tree against another commit of ours, a
 	@test -n "$(REV)" || { echo "bench: name a commit: make bench-against REV=<commit>" >&2; exit 2; }
 	$(BIN)/python -m bench --against "$(REV)"
 
-schema: $(VENV)/.tested ## write docs/schema.sql from the migrations
+schema: $(VENV)/.tested ## write docs/schema.sql and api/rights.txt from the migrations
 	$(BIN)/python -m tests.write_schema
 
 clean: ## remove the virtual environment and caches (data and state folders stay)

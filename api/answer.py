@@ -7,6 +7,18 @@ from typing import Any
 
 Header = tuple[bytes, bytes]
 
+SECURITY_HEADERS = (
+    b"x-content-type-options: nosniff\r\n"
+    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
+    b"referrer-policy: no-referrer\r\n"
+)
+"""Of every answer, those of the HTTP layer included: no browser runs, frames or guesses at what comes from here."""
+
+NO_STORE: Header = (b"cache-control", b"no-store")
+"""Nothing keeps the answer: most hold personal data."""
+REVALIDATED: Header = (b"cache-control", b"private, no-cache")
+"""The caller may keep the answer, and asks each time whether it is still current (If-None-Match)."""
+
 
 @dataclass(slots=True)
 class Answer:

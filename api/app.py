@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import orjson
@@ -9,13 +10,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import __version__
-from api.answer import Answer
+from api.answer import NO_STORE, Answer
 from api.backend import Backend
 from api.call import Call
 from api.document import finish
+from api.intake import Intake
 from api.lean import LeanRoute, Operation, instance
-from api.models import ProblemOut, StatusOut
+from api.models.health import StatusOut
+from api.models.problems import ProblemOut
 from api.problems import Problem
+from api.request_log import RequestLog
 from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
@@ -45,6 +49,8 @@ class Fidelog(FastAPI):
             redirect_slashes=False,
         )
         self._backend = backend
+        self.intake = Intake(backend.settings.limits)
+        requests = RequestLog(sys.stderr.buffer) if backend.settings.request_log else None
         writes, facts = Writes(backend), TaskFacts(backend)
         areas = (
             ClientRoutes(backend, writes),
@@ -57,12 +63,13 @@ class Fidelog(FastAPI):
         )
         for area in areas:
             for operation in area.operations():
-                self.router.routes.append(LeanRoute(operation, backend.require, backend.gate))
+                self.router.routes.append(LeanRoute(operation, backend.require, backend.gate, self.intake, requests))
         document = Operation(
             "GET", "/openapi.json", "This document", self._document, answer=StatusOut, documented=False
         )
-        self.router.routes.append(LeanRoute(document, backend.require, backend.gate))
-        self.router.default = _no_route
+        self.router.routes.append(LeanRoute(document, backend.require, backend.gate, self.intake, requests))
+        self.router.default = self._no_route
+        self._requests = requests
         lean = [route for route in self.router.routes if isinstance(route, LeanRoute)]
         for route in lean:
             route.allowed = ", ".join(sorted(r.operation.method for r in lean if r.path == route.path))
@@ -70,7 +77,8 @@ class Fidelog(FastAPI):
         self._direct = {(route.operation.method, route.path): route for route in lean if "{" not in route.path}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """A path without parameters is looked up, and is no other route's with a parameter; the router tries the others, one pattern after the other."""
+        """A path without parameters is looked up; whatever the method, no route with a parameter takes it. The router
+        tries the others, one pattern after the other."""
         path = scope.get("path")
         route = self._direct.get((scope.get("method"), path)) or self._at.get(path)
         if route is None:
@@ -78,6 +86,16 @@ class Fidelog(FastAPI):
         else:
             scope["path_params"] = {}
             await route.handle(scope, receive, send)
+
+    async def _no_route(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        answer = Problem("not-found", "There is nothing at this path").answer(instance(scope))
+        answer.headers.append(NO_STORE)
+        await answer.send(send)
+        if self._requests is not None:
+            self._requests.write(scope["method"], None, answer.status, 0.0, None, None)
 
     async def _document(self, call: Call) -> Answer:
         return Answer(200, orjson.dumps(self.openapi()))
@@ -97,10 +115,3 @@ class Fidelog(FastAPI):
             finish(document, keyless=self._backend.settings.keyless, opened=self._backend.settings.opened)
             self.openapi_schema = document
         return self.openapi_schema
-
-
-async def _no_route(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    await Problem("not-found", "There is nothing at this path").answer(instance(scope)).send(send)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import psycopg
 
-from api.database import DEFAULT_TENANT, open_vault, start_embedded, use_server, weak_logins
+from api.database import DEFAULT_TENANT, check_logins, open_vault, start_embedded, use_server, weak_logins
 from api.identity import uses
 from api.identity.accesses import Accesses
 from api.identity.directory import Directory
@@ -24,7 +24,7 @@ from api.tenancy import Tenancies, end
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
-from eventstore.ids import RandomIds
+from eventstore.ids import TimedIds
 from eventstore.pipeline import Pipeline
 from eventstore.reading import Log, Reader
 from eventstore.records import RecordedEvent
@@ -42,6 +42,8 @@ from projections.trail import Trail
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
+READER_PATIENCE = 5.0
+"""How much longer than PostgreSQL lets a statement run its answer is waited for."""
 
 Condition = Literal["starting", "ready", "database-unavailable", "stopping"]
 
@@ -55,7 +57,7 @@ def _settle_collector() -> None:
 
 
 class Backend:
-    """One process's way to the log. `condition` says whether it can be used."""
+    """One process's way to the log. `condition` says whether it can be used; `followed`, whether tails follow the log."""
 
     database: Database
     vault: Vault
@@ -66,18 +68,20 @@ class Backend:
     writer: Writer
     directory: Directory
 
-    def __init__(self, settings: Settings, limits: Limits | None = None, engine: Engine | None = None) -> None:
+    def __init__(
+        self, settings: Settings, limits: Limits | None = None, engine: Engine | None = None, *, followed: bool = True
+    ) -> None:
         self.settings = settings
         self.tenant_id = DEFAULT_TENANT
         self.condition: Condition = "starting"
-        self.ids = RandomIds()
-        self._limits = limits
+        self.ids = TimedIds()
+        self._limits = limits or Limits(queue_commands=settings.limits.queued_commands)
         self.engine = engine or product_engine()
         self._server: EmbeddedServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._gate: Gate | None = None
         self._uses_saved = time.monotonic()
-        self._tenancies = Tenancies(self._sweep)
+        self._tenancies = Tenancies(self._sweep, followed=followed)
         self.metrics = Metrics(
             lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self._tenancies.tails
         )
@@ -90,6 +94,7 @@ class Backend:
             self.database = await use_server(self.settings)
             if weak := weak_logins(self.database):
                 notice(weak)
+        await check_logins(self.database)
         self.vault = await open_vault(self.database, self.settings)
         await self._open()
         await self.log.head(self.tenant_id)
@@ -120,11 +125,12 @@ class Backend:
         return LeaseSweep(tenant_id, self.queries, self.writer, self.vault, self.ids)
 
     async def _open(self) -> None:
-        self.reader = Reader(self.database.url("reader"))
+        patience = self.settings.limits.statement_seconds + READER_PATIENCE
+        self.reader = Reader(self.database.url("reader"), patience=patience)
         await self.reader.open()
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
-        self.trail = Trail(self.reader)
+        self.trail = Trail(self.reader, self.vault)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
         self.writer.start()
         self.directory = Directory(self.reader, self.vault, self.tenant_id)
@@ -154,11 +160,14 @@ class Backend:
         self._tenancies.end_waits()
 
     async def _watching(self, notice: Callable[[str], None]) -> None:
-        """Notice when the database goes away, and see that the embedded one comes back."""
+        """Notice when the database goes away, and see that the embedded one comes back; serve tenants that appeared.
+        Less is asked while other reads are answered."""
+        clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            answered = self.condition == "ready" and clock() - self.reader.answered < WATCH_SECONDS
             try:
-                await self.directory.refresh(once=True)
+                await self.directory.refresh(2 * WATCH_SECONDS if answered else 0.0, once=True)
                 self.condition = "ready"
                 await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
                 await self._save_uses()

@@ -15,20 +15,17 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
+from api.bodies import SMALL_BODY_BYTES, Bodies
 from api.identity.actors import ACTOR, USER
 from api.identity.caller import AGENT, LOCAL_ACTOR, Caller
 from api.identity.keys import KEY_ID
 from api.identity.roles import TASKS_MANAGE
 from api.json_body import check_free_json, escape, parse
-from api.models import IDENTIFIER, UUID
+from api.models.fields import IDENTIFIER, UUID
 from api.problems import Fault, Problem, invalid
 from eventstore.reading import MAX_POSITION
 from eventstore.records import ExpectedVersion
 
-MAX_BODY_BYTES = 1 << 20
-MAX_DRAINED_BYTES = 32 << 20
-"""How much of a body that is too large is still taken, so that its sender is there to read the answer."""
-MAX_HEADER_BYTES = 16 << 10
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 Scope = Mapping[str, Any]
@@ -54,10 +51,6 @@ _SINGLE = frozenset(
         b"host", b"idempotency-key", b"if-match", b"origin",
     }
 )  # fmt: skip
-
-
-class Disconnected(Exception):
-    """The client went away before its request was whole; nobody is left to answer."""
 
 
 class Call:
@@ -111,29 +104,20 @@ class Call:
 
     # what is read at once
 
-    async def read_body(self, receive: Any) -> None:
-        """Take and parse the body. Raises Problem (413, 415, 400), Disconnected."""
-        body = await self._take(receive)
-        kind = self.headers.get(b"content-type", b"")
-        if kind != b"application/json" and not _JSON_TYPE.fullmatch(kind.strip()):
-            raise Problem("unsupported-media-type", "The body must be application/json")
-        self.body, self._too_large = parse(body)
-
-    async def _take(self, receive: Any) -> bytes:
-        announced = int(self.headers.get(b"content-length", b"0"))
-        chunks, size, more = [], 0, True
-        while more and size <= MAX_DRAINED_BYTES:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if max(size, announced) <= MAX_BODY_BYTES:
-                chunks.append(chunk)
-            more = message.get("more_body", False)
-        if (size := max(size, announced)) > MAX_BODY_BYTES:
-            raise Problem("body-too-large", limit=MAX_BODY_BYTES, size=size, headers={"connection": "close"})
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    async def read_body(self, receive: Any, bodies: Bodies) -> None:
+        """Take and parse the body. Raises Problem (413, 503, 415, 400), Disconnected."""
+        body, held = await bodies.take_in(receive, int(self.headers.get(b"content-length", b"0")))
+        try:
+            kind = self.headers.get(b"content-type", b"")
+            if kind != b"application/json" and not _JSON_TYPE.fullmatch(kind.strip()):
+                raise Problem("unsupported-media-type", "The body must be application/json")
+            if held <= SMALL_BODY_BYTES:
+                self.body, self._too_large = parse(body)
+                return
+            async with bodies.turn:
+                self.body, self._too_large = parse(body)
+        finally:
+            bodies.give_back(held)
 
     def check_origin(self) -> None:
         """Keyless mode trusts the loopback interface, so a page of another origin must not reach it, not even by a

@@ -15,7 +15,7 @@ import uvloop
 from api import __version__
 from api.identity.actors import ACTOR
 from api.identity.roles import ROLES
-from api.settings import SETTINGS, Settings, SettingsError, read
+from api.settings import LIMITS, SETTINGS, Settings, SettingsError, read
 from eventstore.embedded import EmbeddedServerError
 from eventstore.errors import StoreError
 from eventstore.migrations import MigrationError
@@ -38,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _settings_text() -> str:
-    lines = [f"  {s.variable:<22} {s.meaning}" + (f" (default {s.default})" if s.default else "") for s in SETTINGS]
+    lines = [f"  {s.variable:<25} {s.meaning}" + (f" (default {s.default})" if s.default else "") for s in SETTINGS]
     return "settings, from the environment; options of the same name win:\n" + "\n".join(lines)
 
 
@@ -61,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--jwt-jwks", help="the issuer's key set: a URL, or a file")
     serve.add_argument("--jwt-leeway", help="seconds by which the issuer's clock may differ")
     serve.add_argument("--jwt-algorithms", help="algorithms that are taken")
+    for limit in LIMITS:
+        serve.add_argument(f"--{limit.option.replace('_', '-')}", metavar="N", help=f"{limit.meaning}; {limit.default}")
+    serve.add_argument("--request-log", choices=("on", "off"), help="a line of JSON on stderr for every request")
     demo = _command(commands, "demo", "play the article's story over HTTP and show the audit trail")
     demo.add_argument("--url", help="a running server; default: one of its own in a temporary folder")
     demo.add_argument(
@@ -121,8 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parsed(arguments)
     failed = NOT_CHECKED if getattr(options, "check", False) else 1
     try:
-        names = (setting.variable.removeprefix("FIDELOG_").lower() for setting in SETTINGS)
-        settings = read({name: getattr(options, name, None) for name in names})
+        settings = read({setting.option: getattr(options, setting.option, None) for setting in SETTINGS})
         status = COMMANDS[options.command](settings, options)
     except KeyboardInterrupt:
         status = 130

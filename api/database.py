@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from importlib import resources
 
 import psycopg
 
 from api.settings import Settings
 from eventstore import provision
-from eventstore.database import LOGINS, Database
+from eventstore.database import LOGINS, READ_SECONDS, Database, Login
 from eventstore.embedded import EmbeddedServer
 from eventstore.migrations import Migration, MigrationError, State, migrations, state
+from eventstore.rights import check_rights, read
 from eventstore.vault.keys import MasterKeys
 from eventstore.vault.vault import Vault
 
@@ -24,15 +26,17 @@ def known_migrations() -> list[Migration]:
     return migrations(["eventstore", "projections"])
 
 
-def embedded_database(server: EmbeddedServer) -> Database:
+def embedded_database(server: EmbeddedServer, read_seconds: float = READ_SECONDS) -> Database:
     """The database `fidelog` of the embedded server; each login has its own URL."""
-    urls = {login: server.conninfo(f"fidelog_{login}", NAME) for login in LOGINS}
-    return Database("embedded", {**urls, "superuser": server.conninfo("postgres", NAME)}, data_dir=str(server.data_dir))
+    urls: dict[Login, str] = {login: server.conninfo(f"fidelog_{login}", NAME) for login in LOGINS}
+    urls["superuser"] = server.conninfo("postgres", NAME)
+    return Database("embedded", urls, data_dir=str(server.data_dir), read_seconds=read_seconds)
 
 
 def server_database(settings: Settings) -> Database:
     """The database of FIDELOG_DATABASE_URL and the URLs of single logins."""
-    return Database("server", settings.login_urls, fallback=settings.database_url)
+    read_seconds = settings.limits.statement_seconds
+    return Database("server", settings.login_urls, fallback=settings.database_url, read_seconds=read_seconds)
 
 
 async def migrate(database: Database, settings: Settings, superuser_url: str) -> list[str]:
@@ -64,6 +68,11 @@ async def migration_state(database: Database) -> State:
         return await state(connection, known_migrations())
 
 
+async def check_logins(database: Database) -> None:
+    """Raises MigrationError when a login may do more, or less, than the migrations grant it (api/rights.txt)."""
+    await check_rights(database, read(resources.files("api").joinpath("rights.txt").read_text(encoding="utf-8")))
+
+
 async def open_vault(database: Database, settings: Settings) -> Vault:
     """The vault with the tenant's key in use. Raises KeyUnavailable, MigrationError."""
     vault = Vault(MasterKeys.open(settings.state_dir, create=False))
@@ -77,7 +86,7 @@ async def start_embedded(settings: Settings, notice: Callable[[str], None]) -> t
     await _join(server)
     try:
         await provision.create_database(server.conninfo("postgres", "postgres"), NAME)
-        database = embedded_database(server)
+        database = embedded_database(server, settings.limits.statement_seconds)
         await migrate(database, settings, database.url("superuser"))
     except BaseException:
         await asyncio.to_thread(server.leave)

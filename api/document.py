@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from api.headers import ReadHeaders, WriteHeaders
 from api.identity.keys import KEY_ID
 from api.identity.roles import ROUTES, Need
-from api.models import IDENTIFIER, UUID
+from api.models.fields import IDENTIFIER, UUID
 from api.problems import RETRY_AFTER
 from eventstore.reading import MAX_POSITION
 
@@ -41,6 +41,7 @@ def _header(description: str, schema: Mapping[str, Any] = _TEXT, *, required: bo
     return {"description": description, "required": required, "schema": dict(schema)}
 
 
+_WAITING = {*RETRY_AFTER, "rate-limited"}
 _ALWAYS: Headers = {"Fidelog-Correlation-Id": _header("As given, else as recorded.")}
 _OF_STATUS: dict[int, Headers] = {
     401: {"WWW-Authenticate": _header("The challenge of RFC 6750.", required=True)},
@@ -66,7 +67,7 @@ def answer_headers(headers: type[BaseModel] | None, query: type[BaseModel] | Non
 
 def problem_headers(status: int, slugs: Iterable[str]) -> Headers:
     """The headers of a status whose problems are these."""
-    retry = {"Retry-After": _header("Seconds.", _NUMBER)} if any(slug in RETRY_AFTER for slug in slugs) else {}
+    retry = {"Retry-After": _header("Seconds.", _NUMBER)} if any(slug in _WAITING for slug in slugs) else {}
     return _OF_STATUS.get(status, {}) | retry | _ALWAYS
 
 

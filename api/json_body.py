@@ -8,10 +8,13 @@ from typing import Any
 
 import jiter
 
+from api.models.fields import MAX_FREE_JSON_BYTES
 from api.problems import Fault, Problem
 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
+MOST_VALUES = MAX_FREE_JSON_BYTES // 2
+"""More values than free JSON of the largest size has room for, each with a comma."""
 
 _PLACE = re.compile(r" at line (?P<line>\d+) column (?P<column>\d+)$")
 _DIGITS = re.compile(rb"\d{4300,}")
@@ -33,10 +36,9 @@ def parse(body: bytes) -> tuple[Any, list[Fault]]:
             value = _parsed(_DIGITS.sub(b"%d" % 10**17, body))
         except ValueError as other:
             raise _malformed(body, str(other)) from None
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise Problem("malformed-json", f"The body is nested deeper than {MAX_DEPTH} levels")
-    if _MAY_OVERFLOW.search(body) and not _finite(value):
-        raise Problem("malformed-json", "A number is too large for a double")
+    numbers = _MAY_OVERFLOW.search(body) is not None
+    if numbers or body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        _check_levels(value, numbers=numbers)
     return value, faults
 
 
@@ -62,30 +64,31 @@ def _fault(body: bytes, message: str, what: str) -> Fault:
     return {"offset": start + max(int(found["column"]) - 1, 0), "message": what}
 
 
-def _depth(value: Any) -> int:
-    """How many objects and arrays lie in one another. Iterative: depth is the sender's choice."""
-    deepest, level = 0, [value]
-    while level := [v for v in level if isinstance(v, dict | list)]:
-        deepest += 1
-        level = [child for v in level for child in (v.values() if isinstance(v, dict) else v)]
-    return deepest
-
-
-def _finite(value: Any) -> bool:
-    """Whether no number overflowed to infinity."""
-    if isinstance(value, str) or value is None:
-        return True
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(_finite, value.values()))
-    return all(map(_finite, value)) if isinstance(value, list) else True
+def _check_levels(value: Any, *, numbers: bool) -> None:
+    """Raises Problem (400) when objects and arrays lie in one another too deep or, looking at `numbers`, one overflowed to
+    infinity. Level by level: depth and breadth are the sender's choice, and a mebibyte holds half a million values."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        if numbers and (math.inf in level or -math.inf in level):
+            raise Problem("malformed-json", "A number is too large for a double")
+        inner = [item for item in level if item.__class__ is dict or item.__class__ is list]
+        if not inner:
+            return
+        level = []
+        for item in inner:
+            if item:
+                level.extend(item.values() if isinstance(item, dict) else item)
+    raise Problem("malformed-json", f"The body is nested deeper than {MAX_DEPTH} levels")
 
 
 def check_free_json(value: Any, pointer: str) -> list[Fault]:
-    """What free JSON may not hold: integers beyond ±(2^53−1) and NUL characters, in values and keys."""
+    """What free JSON may not hold: integers beyond ±(2^53−1) and NUL characters, in values and keys.
+
+    Of a value that is refused by its size in any case, not all is looked at: walking a mebibyte takes half a second.
+    """
     faults: list[Fault] = []
     pending: list[tuple[str, Any]] = [(pointer, value)]
+    left = MOST_VALUES
     while pending:
         where, item = pending.pop()
         if isinstance(item, str):
@@ -94,6 +97,8 @@ def check_free_json(value: Any, pointer: str) -> list[Fault]:
         elif isinstance(item, int) and not isinstance(item, bool):
             if abs(item) > MAX_INTEGER:
                 faults.append({"pointer": where, "message": f"an integer must be within ±{MAX_INTEGER}"})
+        elif isinstance(item, list | dict) and (left := left - len(item)) < 0:
+            continue
         elif isinstance(item, list):
             pending += [(f"{where}/{index}", child) for index, child in enumerate(item)]
         elif isinstance(item, dict):

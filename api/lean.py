@@ -11,21 +11,26 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Annotated, Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from fastapi import Body, Header, Path, Query
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.answer import Answer
-from api.call import MAX_HEADER_BYTES, Call, Disconnected
+from api.answer import NO_STORE, REVALIDATED, Answer
+from api.bodies import Disconnected
+from api.call import Call
 from api.document import PATH_PARAMETERS, answer_headers, problem_headers
 from api.headers import ReadHeaders, WriteHeaders
 from api.identity.gate import Gate
 from api.identity.roles import ROUTES
+from api.intake import Intake
 from api.problems import PROBLEMS, Problem, type_uri
+from api.request_log import RequestLog
 from api.store_problems import problem_of
 from eventstore.errors import StoreError
 
@@ -33,10 +38,10 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
-ALWAYS = ("foreign-origin", "invalid-request", "headers-too-large", "internal-error")
+ALWAYS = ("foreign-origin", "invalid-request", "request-timeout", "headers-too-large", "internal-error", "overloaded")
 ON_NEED = ("unauthenticated", "forbidden")
 WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type")
-ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased", "overloaded")
+ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased")
 
 
 class NoQuery(BaseModel):
@@ -84,8 +89,13 @@ class Operation:
         writes = ON_WRITES if self.body is not None else ()
         need = ROUTES[self.route]
         identity = ON_NEED if not need.public else ON_NEED[:1] if need.told_more else ()
-        database = ("database-unavailable",) if self.headers is not None else ()
-        return tuple(dict.fromkeys((*writes, *identity, *self.problems, *ALWAYS, *database)))
+        counted = ("rate-limited", "database-unavailable") if self.counted else ()
+        return tuple(dict.fromkeys((*writes, *identity, *self.problems, *ALWAYS, *counted)))
+
+    @property
+    def counted(self) -> bool:
+        """Whether how often a caller asks is counted. Probes and documents are not."""
+        return not ROUTES[self.route].public
 
 
 class LeanRoute(APIRoute):
@@ -95,13 +105,23 @@ class LeanRoute(APIRoute):
     there is then.
     """
 
-    def __init__(self, operation: Operation, require: Callable[[], None], gate: Callable[[], Gate | None]) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        require: Callable[[], None],
+        gate: Callable[[], Gate | None],
+        intake: Intake,
+        requests: RequestLog | None = None,
+    ) -> None:
         self.operation = operation
         self.allowed = operation.method
         """The methods of the path, for 405."""
         self._need = ROUTES[operation.route]
         self._require = require
         self._gate = gate
+        self._intake = intake
+        self._requests = requests
+        self._kept = REVALIDATED if operation.headers is ReadHeaders else NO_STORE
         super().__init__(
             operation.path,
             _signature(operation),
@@ -120,34 +140,51 @@ class LeanRoute(APIRoute):
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; whatever happens, with a problem or with what was asked for."""
         operation, call = self.operation, Call(scope)
+        started = perf_counter() if self._requests is not None else 0.0
         try:
             answer = await self._answer(operation, call, receive)
         except Disconnected:
             return
         except Exception as error:
-            problem = _failure(error, operation)
+            problem = _failure(error, operation, call)
             gate = self._gate()
             if problem.slug == "forbidden" and gate is not None:
                 await gate.refused(call, operation.route, problem)
             answer = problem.answer(instance(scope), call.correlation_id)
+        answer.headers.append(self._kept)
         if call.correlation_id is not None:
             answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
         await answer.send(send)
+        if self._requests is not None:
+            self._requests.write(
+                scope["method"],
+                operation.path,
+                answer.status,
+                perf_counter() - started,
+                call.correlation_id,
+                call.actor,
+            )
 
     async def _answer(self, operation: Operation, call: Call, receive: Any) -> Answer:
-        """The first fault in contract order wins: 405, 431, 413, 415, 400, 401, 403, 422, then what the handler finds."""
+        """The first fault in contract order wins: 405, 431, 413, 415, 400, 401, 429, 403, 422, then what the handler
+        finds."""
         if call.scope["method"] != operation.method:
             raise Problem("method-not-allowed", headers={"allow": self.allowed})
-        if call.header_bytes > MAX_HEADER_BYTES:
-            raise Problem("headers-too-large", f"The headers may have at most {MAX_HEADER_BYTES} bytes")
+        intake = self._intake
+        scope, most = call.scope, intake.limits.header_bytes
+        if call.header_bytes + len(scope["raw_path"]) + len(scope["query_string"]) > most:
+            raise Problem("headers-too-large", f"The request's line and headers may have at most {most} bytes")
         if operation.body is not None:
-            await call.read_body(receive)
+            await call.read_body(receive, intake.bodies)
         need = self._need
         if not need.public:
             self._require()
         gate = self._gate()
         if gate is not None:
-            await gate.admit(call, need, operation.route)
+            await gate.identify(call, need, operation.route)
+            if call.caller is not None and call.caller.counted_as and operation.counted:
+                intake.admit(call.caller.counted_as)
+            gate.authorise(call, need)
         if operation.authorise is not None:
             await operation.authorise(call)
         query = operation.query or NoQuery
@@ -163,13 +200,16 @@ def instance(scope: Any) -> str:
     return quote(scope["raw_path"].partition(b"?")[0], safe="%/:@!$&'()*+,;=~")
 
 
-def _failure(error: Exception, operation: Operation) -> Problem:
-    """The problem an exception is answered as; one that nobody foresaw is logged, and tells the caller nothing."""
+def _failure(error: Exception, operation: Operation, call: Call) -> Problem:
+    """The problem an exception is answered as; one that nobody foresaw is logged, and tells the caller nothing but
+    the correlation id to find it by."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, StoreError):
         return problem_of(error)
-    log.error("%s %s failed", operation.method, operation.path, exc_info=error)
+    call.correlation_id = call.correlation_id or str(uuid4())
+    named = {"correlation_id": call.correlation_id}
+    log.error("%s %s failed", operation.method, operation.path, exc_info=error, extra=named)
     return Problem("internal-error")
 
 

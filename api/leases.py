@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from domain.task import ExpireLeases
 from eventstore.errors import StoreError
-from eventstore.ids import RandomIds
 from eventstore.records import Envelope
 from eventstore.vault.vault import Vault
 from eventstore.writer.writer import Writer
@@ -29,7 +29,7 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 class LeaseSweep:
     """Looks for leases that are over and takes them back. Several processes may do so: it is decided under the lock."""
 
-    def __init__(self, tenant_id: str, queries: Queries, writer: Writer, vault: Vault, ids: RandomIds) -> None:
+    def __init__(self, tenant_id: str, queries: Queries, writer: Writer, vault: Vault, ids: Callable[[], str]) -> None:
         self._tenant_id = tenant_id
         self._queries = queries
         self._writer = writer

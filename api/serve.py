@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -15,10 +15,14 @@ import uvicorn
 
 from api.app import Fidelog
 from api.backend import Backend
+from api.connection import LOBBY, bounded
+from api.logs import log_to_stderr
 from api.settings import Settings, SettingsError
 
 DRAIN_SECONDS = 10
-
+RECEIVE_BUFFER_BYTES = 64 << 10
+OTHER_FILES = 100
+"""Open files besides connections of callers: those to the database, locks, libraries."""
 
 FIRST_KEY = (
     "callers need a credential here and there is no API key yet; make the first one: "
@@ -38,6 +42,8 @@ def bind(settings: Settings) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Of every connection: what a caller sends faster than it is read waits there, not here.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         listener.bind((settings.host, settings.port))
         listener.listen(2048)
     except OSError as error:
@@ -57,15 +63,22 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _log_to_stderr() -> None:
-    """Warnings and errors as lines for the operator; the pool's own about connections say what `notice` says."""
-    logging.basicConfig(level=logging.WARNING, format="fidelog: %(name)s: %(message)s")
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+def _allow_files(connections: int) -> None:
+    """Every connection is an open file, and often only 1,024 are allowed unless one asks for more."""
+    wanted = connections + LOBBY + OTHER_FILES
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY or allowed >= wanted:
+        return
+    possible = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (possible, most))
+    if possible < wanted:
+        notice(f"only {possible} files may be open (ulimit -n), fewer than {connections} connections need; raise it")
 
 
 async def serve(settings: Settings) -> None:
     """Serve until a signal. Raises SettingsError and what starting the database raises."""
-    _log_to_stderr()
+    log_to_stderr()
+    _allow_files(settings.limits.connections)
     backend = Backend(settings)
     server = _Server(server_config(Fidelog(backend)))
     _on_signals(server, backend)
@@ -113,7 +126,7 @@ def server_config(app: Fidelog) -> uvicorn.Config:
     """How uvicorn serves the application."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=bounded(app.intake.limits),
         ws="none",
         lifespan="off",
         interface="asgi3",

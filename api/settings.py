@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from api.identity.issuer import ALGORITHMS, Issuer
+from api.limits import RequestLimits
 from eventstore.database import LOGINS, Login
 
 
@@ -34,6 +35,24 @@ class Setting:
     default: str
     meaning: str
 
+    @property
+    def option(self) -> str:
+        """The name of the command-line option."""
+        return self.variable.removeprefix("FIDELOG_").lower()
+
+
+LIMITS = (
+    Setting("FIDELOG_HEADER_BYTES", "16384", "a request's line and headers (431)"),
+    Setting("FIDELOG_HEADER_SECONDS", "10", "time for a request's headers, from the connection or their first byte on (408)"),
+    Setting("FIDELOG_BODY_SECONDS", "30", "time for a request's body (408); an answer nobody takes for so long is cut off"),
+    Setting("FIDELOG_CONNECTIONS", "1000", "connections at once (503)"),
+    Setting("FIDELOG_BODIES_BYTES", "67108864", "bodies that are being received, of all requests together (503)"),
+    Setting("FIDELOG_QUEUED_COMMANDS", "4096", "commands that wait for the writer (503)"),
+    Setting("FIDELOG_STATEMENT_SECONDS", "5", "a statement that reads (503)"),
+    Setting("FIDELOG_RATE_PER_SECOND", "1000", "requests of one credential, lasting (429)"),
+    Setting("FIDELOG_RATE_BURST", "2000", "requests of one credential, at once (429)"),
+)  # fmt: skip
+"""Bounds of what callers may take: each a field of RequestLimits, and an option of `serve`."""
 
 SETTINGS = (
     Setting("FIDELOG_HOST", "127.0.0.1", "address to listen on; callers need credentials on any but loopback"),
@@ -51,6 +70,8 @@ SETTINGS = (
         Setting(f"FIDELOG_{login.upper()}_URL", "", f"on a server: the {login} login's own URL")
         for login in LOGINS
     ),
+    *LIMITS,
+    Setting("FIDELOG_REQUEST_LOG", "off", "`on`: a line of JSON on stderr for every request"),
 )  # fmt: skip
 
 
@@ -68,6 +89,8 @@ class Settings:
     issuer: Issuer | None = None
     keyless: bool = False
     """Whether a caller without a credential is the local operator: on this machine, with its own database."""
+    limits: RequestLimits = field(default_factory=RequestLimits)
+    request_log: bool = False
 
     @property
     def embedded(self) -> bool:
@@ -94,8 +117,7 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
     given = {name: value for name, value in (options or {}).items() if value is not None}
 
     def value(setting: Setting) -> str:
-        name = setting.variable.removeprefix("FIDELOG_").lower()
-        return given.get(name) or environment.get(setting.variable) or setting.default
+        return given.get(setting.option) or environment.get(setting.variable) or setting.default
 
     values = {setting.variable: value(setting) for setting in SETTINGS}
     data_dir, state_dir = _folder(values, "FIDELOG_DATA_DIR"), _folder(values, "FIDELOG_STATE_DIR")
@@ -113,6 +135,8 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         login_urls={login: url for login in LOGINS if (url := _url(values, f"FIDELOG_{login.upper()}_URL"))},
         access_log=_recorded(values["FIDELOG_ACCESS_LOG"]),
         issuer=_issuer(values),
+        limits=RequestLimits(**{setting.option: _bound(values, setting.variable) for setting in LIMITS}),
+        request_log=_switch(values, "FIDELOG_REQUEST_LOG"),
     )
     return replace(settings, keyless=settings.embedded and settings.loopback)
 
@@ -171,3 +195,17 @@ def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
         raise SettingsError("FIDELOG_PORT must be a number from 0 to 65535")
     return int(text)
+
+
+def _bound(values: Mapping[str, str], variable: str) -> Any:
+    """A limit: seconds may have a fraction, all else is counted."""
+    text, seconds = values[variable], variable.endswith("_SECONDS")
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?" if seconds else r"[0-9]{1,12}", text, re.ASCII) and float(text) > 0:
+        return float(text) if seconds else int(text)
+    raise SettingsError(f"{variable} must be a number above 0" + (" of seconds" if seconds else ", without a fraction"))
+
+
+def _switch(values: Mapping[str, str], variable: str) -> bool:
+    if values[variable] not in {"on", "off"}:
+        raise SettingsError(f"{variable} must be on or off")
+    return values[variable] == "on"

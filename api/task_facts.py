@@ -10,7 +10,7 @@ import orjson
 
 from api.backend import Backend
 from api.call import Call
-from api.models import MAX_FREE_JSON_BYTES, UUID
+from api.models.fields import MAX_FREE_JSON_BYTES, UUID
 from api.problems import Problem
 from domain.task_events import Task
 from projections.queries import task_state

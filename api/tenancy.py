@@ -13,11 +13,11 @@ FIRST_TURN_SECONDS = 2.0
 
 
 class Tenancy:
-    """One tenant's tails and sweep."""
+    """One tenant's tails, if it is `followed`, and sweep."""
 
-    def __init__(self, tenant_id: str, sweep: LeaseSweep) -> None:
+    def __init__(self, tenant_id: str, sweep: LeaseSweep, *, followed: bool) -> None:
         self.index = audit_index(tenant_id)
-        self.tails: tuple[Tail, ...] = (self.index,)
+        self.tails: tuple[Tail, ...] = (self.index,) if followed else ()
         self._tenant_id = tenant_id
         self._sweep = sweep
         self._tasks: list[asyncio.Task[None]] = []
@@ -38,9 +38,10 @@ class Tenancy:
 class Tenancies:
     """All tenants that this process serves; those that appear while it runs too."""
 
-    def __init__(self, sweep: Callable[[str], LeaseSweep]) -> None:
+    def __init__(self, sweep: Callable[[str], LeaseSweep], *, followed: bool) -> None:
         self._of: dict[str, Tenancy] = {}
         self._sweep = sweep
+        self._followed = followed
 
     def __getitem__(self, tenant_id: str) -> Tenancy:
         return self._of[tenant_id]
@@ -62,8 +63,12 @@ class Tenancies:
     async def serve(self, tenants: Iterable[str], keeper_url: str) -> None:
         """Start what is not running yet."""
         new = {
-            tenant_id: Tenancy(tenant_id, self._sweep(tenant_id)) for tenant_id in tenants if tenant_id not in self._of
+            tenant_id: Tenancy(tenant_id, self._sweep(tenant_id), followed=self._followed)
+            for tenant_id in tenants
+            if tenant_id not in self._of
         }
+        if not new:
+            return
         self._of.update(new)
         await asyncio.gather(*(tenancy.start(keeper_url) for tenancy in new.values()))
 

@@ -13,7 +13,7 @@ from api import cursors
 from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
-from api.models import Identifier, Limit, Uuid, digits
+from api.models.fields import Identifier, Limit, Uuid, digits
 from api.problems import Problem
 from eventstore.instants import instant
 from eventstore.reading import MAX_POSITION
@@ -21,7 +21,7 @@ from eventstore.records import RecordedEvent
 from eventstore.times import timestamp
 from eventstore.vault.keys import DataKey
 from projections.codec import SEALED_FIELDS
-from projections.queries import by_key_id, open_data
+from projections.queries import open_data
 from projections.trail import Filters, Page
 
 AT_LEAST_SECONDS = 5.0
@@ -116,19 +116,13 @@ class TrailPages:
         cursor = cursors.read(query.cursor, path, query.pairs())
         await self._wait(tenant_id, query.at_least, filters)
         page = await self._backend.trail.page(tenant_id, filters, query.order, cursor=cursor, limit=query.limit)
-        contents = await self.contents(call, page.events)
+        call.shows = sorted({subject for event in page.events for subject in event.subjects})
+        contents = [event_content(event, page.keys, tenant_id) for event in page.events]
         for content, event in zip(contents, page.events, strict=True):
             content.update(extra(event))
         next_cursor = None if page.next is None else cursors.write(page.next, path, query.pairs())
         body = orjson.dumps({"events": contents, "next_cursor": next_cursor})
         return Answer(200, body, _headers(path, query, page, next_cursor))
-
-    async def contents(self, call: Call, events: list[RecordedEvent]) -> list[dict[str, Any]]:
-        """The events with their personal values opened."""
-        tenant_id = call.tenant_id
-        call.shows = subjects = sorted({subject for event in events for subject in event.subjects})
-        keys = by_key_id(await self._backend.queries.keys(tenant_id, subjects))
-        return [event_content(event, keys, tenant_id) for event in events]
 
     async def _wait(self, tenant_id: str, at_least: int | None, filters: Filters) -> None:
         """Until the list's source has got to the position. Raises Problem (503)."""

@@ -17,12 +17,12 @@ _numbers = itertools.count(1)
 class EngineLoad:
     """A contender: `in_flight` callers of the writer, each submitting its next command when the last is answered.
 
-    Every command is for a new stream, or with `hot_streams` for one of so many, in turn.
+    How they are chosen, and what follows the log meanwhile, is the shape's to say.
     """
 
-    def __init__(self, name: str, settings: Settings, in_flight: int, hot_streams: int | None = None) -> None:
+    def __init__(self, name: str, settings: Settings, shape: Shape) -> None:
         self.name = name
-        self._shape = Shape(in_flight, hot_streams)
+        self._shape = shape
         self._settings = settings
         self.committed = 0
         """Commands since the start."""

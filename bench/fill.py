@@ -1,34 +1,29 @@
-"""A log of many mixed events, made by PostgreSQL itself, guards on: python -m bench.fill --events 1000000 URL."""
+"""A log of many mixed events, made by PostgreSQL itself: python -m bench.fill --events 1000000 URL."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
-import psycopg
-from psycopg import RawCursor
 
 from api.database import DEFAULT_TENANT, open_vault
 from api.settings import Settings
+from bench.fill_rows import fill_read_models
 from bench.fill_script import BLOCK, CLIENTS, TASKS, script
 from bench.holdings import Holdings, holdings
+from bench.rounds import MeasurementError
+from bench.set_aside import Connection, connect, indexes_set_aside, parts, side_by_side, sql_text
 from eventstore.database import Database
 from eventstore.reading import HEAD
-from eventstore.vault.keys import DataKey
-from eventstore.vault.vault import REQUEST, Vault, seal
-from projections.audit_index import audit_index
+from eventstore.vault.keys import REQUEST, DataKey
+from eventstore.vault.vault import Vault, seal
 from projections.queries import CONTEXTS
-from projections.replay.replayable import Tally
-from projections.replay.running import Replay, Unwatched
-from projections.tail import OPEN, connect
 
 AT_ONCE = 100_000
-NAMES = ("agent_tasks", "client_profiles")
 VARIANTS = 3
 """How many different tasks a client's are drawn from."""
 AGENTS = [f"{work}_agent" for work in (
@@ -37,30 +32,40 @@ AGENTS = [f"{work}_agent" for work in (
     "price_check", "proxy_voting", "risk_profile", "settlement",
 )]  # fmt: skip
 
-Connection = psycopg.Connection[Any]
-
-
-def _sql(name: str) -> bytes:
-    return resources.files("bench").joinpath("sql", f"{name}.sql").read_bytes()
-
-
-FILL = _sql("fill")
+FILL, CLIENTS_VERSIONS, GAPS = sql_text("fill"), sql_text("fill_clients"), sql_text("gaps")
+GUARD: LiteralString = "ALTER TABLE fidelog.events {} TRIGGER events_follow"
 
 
 def fill(database: Database, vault: Vault, events: int) -> None:
     """Append to the log of the tenant `default`, which is empty or was filled by this, until it has `events` events of the
     types and shapes the service writes. Personal values are sealed under keys of the vault.
 
-    One event in five is about a client's profile, the others are tasks on all their ways. The read models stay as they are:
-    `fill_read_models` makes them. 30 to 50 microseconds an event on one core.
+    One event in five is about a client's profile, the others are tasks on all their ways. Nobody may use the log meanwhile:
+    its indexes are made at the end, and what its guard refuses is looked for in the whole then. The officer's index and
+    the read models stay as they are: `fill_index` and `fill_read_models` make them.
     """
-    with psycopg.connect(database.url("owner"), autocommit=True, cursor_factory=RawCursor) as connection:
-        connection.execute("SET work_mem = '256MB'")
+    url = database.url("owner")
+    with connect(url) as connection:
         _prepare(connection)
         _add_clients(connection, vault, -(-events // BLOCK) * CLIENTS)
-        for first in range(_number(connection, HEAD.sql.encode(), DEFAULT_TENANT) + 1, events + 1, AT_ONCE):
-            last = min(events, first + AT_ONCE - 1)
-            connection.execute(FILL, (first, last, TASKS, CLIENTS, VARIANTS, AGENTS))
+        connection.execute(CLIENTS_VERSIONS, (events, TASKS, CLIENTS))
+        connection.execute("ANALYZE fidelog.fill_versions")
+        filled = _number(connection, HEAD.sql.encode(), DEFAULT_TENANT)
+        made = ((after + 1, last, TASKS, CLIENTS, VARIANTS, AGENTS) for after, last in parts(filled, events, AT_ONCE))
+        connection.execute(GUARD.format("DISABLE"))
+        try:
+            with indexes_set_aside(connection, "fidelog.events"):
+                side_by_side(url, FILL, made)
+        finally:
+            connection.execute(GUARD.format("ENABLE ALWAYS"))
+        connection.execute("ANALYZE fidelog.events")
+        _refuse_gaps(connection, events)
+
+
+def _refuse_gaps(connection: Connection, events: int) -> None:
+    found = connection.execute(GAPS).fetchone()
+    if found != (events, events, events, False):
+        raise MeasurementError(f"a log filled to {events} events has a gap: {found}")
 
 
 def _number(connection: Connection, query: bytes, *parameters: Any) -> int:
@@ -71,8 +76,8 @@ def _number(connection: Connection, query: bytes, *parameters: Any) -> int:
 
 def _prepare(connection: Connection) -> None:
     """Make the tables to fill from, unless they are there."""
-    for name in ("fill_script", "fill_values"):
-        connection.execute(_sql(name))
+    for name in ("fill_script", "fill_values", "fill_versions", "fill_placed"):
+        connection.execute(sql_text(name))
     if not _number(connection, b"SELECT count(*) FROM fidelog.fill_script"):
         _copy(connection, b"COPY fidelog.fill_script FROM STDIN", script())
 
@@ -124,24 +129,6 @@ def _copy(connection: Connection, command: bytes, rows: Iterable[Sequence[Any]])
     with connection.cursor() as cursor, cursor.copy(command) as copy:
         for row in rows:
             copy.write_row(row)
-
-
-def fill_index(database: Database) -> None:
-    """Bring the officer's index level with the log, by its own tail."""
-    asyncio.run(_follow(database))
-
-
-async def _follow(database: Database) -> None:
-    tail = audit_index(DEFAULT_TENANT)
-    async with await connect(database.url("keeper"), DEFAULT_TENANT) as connection:
-        await connection.execute(OPEN.sql.encode(), (DEFAULT_TENANT, tail.name))
-        while await tail.step(connection):
-            pass
-
-
-def fill_read_models(database: Database, workers: int = 2) -> dict[str, Tally]:
-    """Make the rows of all read models from the log, by replay."""
-    return Replay(database, NAMES, heal=True, workers=workers).run(Unwatched())
 
 
 def main() -> None:

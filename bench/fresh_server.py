@@ -43,7 +43,7 @@ class FreshServer:
 
 def serving(database: TreeDatabase, folder: Path) -> AbstractContextManager[str]:
     """The server of a tree, while it runs; its URL."""
-    return servers.fidelog_of(database.name, database.tree.programs, database.settings, folder)
+    return servers.fidelog_of(database.name, database.tree.programs, database.settings, folder, database.key)
 
 
 def by_many(requests: Requests) -> Measure:

@@ -7,7 +7,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from statistics import median
 
@@ -35,6 +35,10 @@ SELECT count(*) FROM fidelog.events AS e WHERE NOT EXISTS (
     SELECT 1 FROM fidelog.audit_index AS i
     WHERE i.tenant_id = e.tenant_id AND i.subject = e.subjects[1] AND i.position = e.position)"""
 TRANSACTIONS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'fidelog'"
+
+IDLE_ASKS = Fact(IDLE, "SQL statements", None, "a second", Goal("≤", 5.0), "pg_stat_database")
+FRESH = Fact(WORK, "p99 from sending a write", None, "ms", Goal("≤", 250.0))
+AIMS = (IDLE_ASKS, FRESH)
 
 NOTE = (
     f"{WORK}: {PER_SECOND:,} POST /clients a second, open loop; another session of the measuring process reads the "
@@ -85,9 +89,7 @@ def _idle(postgres: Postgres) -> Fact:
     before, started = int(postgres.row(TRANSACTIONS)[0]), time.monotonic()
     time.sleep(IDLE_SECONDS)
     after, seconds = int(postgres.row(TRANSACTIONS)[0]), time.monotonic() - started
-    return Fact(
-        IDLE, "SQL statements", (after - before) / seconds, "a second", against="pg_stat_database, no goal here"
-    )
+    return replace(IDLE_ASKS, value=(after - before) / seconds)
 
 
 def _round(postgres: Postgres, url: str, seconds: float) -> tuple[list[float], list[float]]:
@@ -150,7 +152,7 @@ def _facts(rounds: Sequence[tuple[list[float], list[float]]]) -> list[Fact]:
         return 1000 * median(percentile(times[of], share) for times in rounds)
 
     return [
-        Fact(WORK, "p99 from sending a write", milliseconds(0, 0.99), "ms", Goal("≤", 250.0)),
+        replace(FRESH, value=milliseconds(0, 0.99)),
         Fact(WORK, "p50 from sending a write", milliseconds(0, 0.50), "ms"),
         Fact(WORK, "p99 from a write's answer", milliseconds(1, 0.99), "ms"),
     ]

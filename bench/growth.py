@@ -54,6 +54,11 @@ def rows(work: str, sizes: Sequence[int]) -> tuple[Row, ...]:
     )
 
 
+def aims(sizes: Sequence[int]) -> tuple[Row, ...]:
+    """What is compared, for both loads."""
+    return (*rows(WRITES, sizes), *rows(LIFECYCLES, sizes))
+
+
 @dataclass(frozen=True)
 class Growth:
     """The work. `lifecycles` makes S3's load. Sizes ascend."""

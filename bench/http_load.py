@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import credentials
 from bench.rounds import MeasurementError, Reading
 
 WRK = "wrk"
@@ -47,7 +48,20 @@ def command(url: str, seconds: float, requests: Requests, run: int) -> list[str]
     """The load generator's command line. One thread: it is far from busy, and the cores are shared."""
     options = ["--threads", "1", "--connections", str(requests.connections), "--duration", f"{max(1, round(seconds))}s"]
     script = str(FOLDER / requests.script)
-    return [WRK, *options, "--timeout", "10s", "--script", script, f"{url}/clients", "--", *requests.arguments(run)]
+    plain, headers = credentials.split(url)
+    given = [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
+    return [
+        WRK,
+        *options,
+        *given,
+        "--timeout",
+        "10s",
+        "--script",
+        script,
+        f"{plain}/clients",
+        "--",
+        *requests.arguments(run),
+    ]
 
 
 class HttpLoad:

@@ -7,6 +7,7 @@ imports nothing of bench, and of the product only what earlier commits have too.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import json
 import sys
@@ -14,13 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
 import api
 from api.backend import Backend
 from api.call import Call
+from api.database import DEFAULT_TENANT
 from api.settings import Settings
 from api.writes import About, Writes
 from domain import client
@@ -35,10 +37,11 @@ SCOPE = {"method": "POST", "path": "/clients"}
 @dataclass(frozen=True)
 class Shape:
     """`in_flight` callers, each submitting its next command when the last is answered. Every command is for a new
-    stream, or with `hot_streams` for one of so many, in turn."""
+    stream, or with `hot_streams` for one of so many, in turn. `followed`: the officer's index follows meanwhile."""
 
     in_flight: int
     hot_streams: int | None = None
+    followed: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ async def measure(settings: Settings, shape: Shape, seconds: float, numbers: Ite
 
     Raises StoreError and what starting raises.
     """
-    backend = Backend(settings)
+    backend = _backend(settings, followed=shape.followed)
     await backend.start(lambda _: None)
     try:
         submit = _submitter(backend, shape, numbers)
@@ -65,6 +68,24 @@ async def measure(settings: Settings, shape: Shape, seconds: float, numbers: Ite
         return Found(times, time.perf_counter() - started, len(warm_up) + len(times))
     finally:
         await backend.stop()
+
+
+def _backend(settings: Settings, *, followed: bool) -> Backend:
+    """Its tails run, or not. This program runs the code of other commits too: of such as did not know tenants."""
+    if "followed" in inspect.signature(Backend).parameters:
+        return Backend(settings, followed=followed)
+    backend: Any = Backend(settings)
+    if not followed:
+        backend.tails = ()
+    return cast(Backend, backend)
+
+
+def _admit(call: Call) -> None:
+    """As the local operator, where calls have a caller."""
+    if hasattr(call, "admit"):
+        from api.identity.caller import local
+
+        call.admit(local(DEFAULT_TENANT))
 
 
 async def _load(submit: Callable[[], Any], in_flight: int, seconds: float) -> list[float]:
@@ -96,6 +117,7 @@ def _submitter(backend: Backend, shape: Shape, numbers: Iterator[int]) -> Callab
 
         key = b"w-%d" % number
         call = Call({**SCOPE, "headers": ((b"idempotency-key", key),)})
+        _admit(call)
         call.body, call.idempotency_key = body, key.decode()
         return writes.submit(call, "/clients", About(client_id, build))
 

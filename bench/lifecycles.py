@@ -42,8 +42,8 @@ ROWS = (Row(f"{WORK}: {BEST}", "rate", OURS, BEST, GOAL), *(Row(WORK, "rate", OU
 STORED = "SELECT count(*), count(*) FILTER (WHERE status = 'completed') FROM fidelog.agent_tasks"
 AUDITED = "SELECT count(*) FROM fidelog.events WHERE stream LIKE 'task-%'"
 NOTE = (
-    "S3: tasks come one a request, for every contender; the work is nothing, the payload the same. A lifecycle counts when "
-    "creation and completion are durable within the round. Ours: the routes' "
+    "S3: tasks come one a request, for every contender; the work is nothing, the payload the same. A lifecycle counts when its "
+    "completion is durable within the round, which begins and ends under full load. Ours: the routes' "
     "own handlers, idempotency keys, sealed payloads and results, three audited events each, claims of several tasks. "
     "The queues: unaudited, batches and local queues as each one's documentation recommends (bench/peers)."
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit
 
+from bench import credentials
 from bench.rounds import MeasurementError, Reading, reading
 
 _numbers = itertools.count(1)
@@ -20,13 +21,14 @@ class OneWrite:
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+        plain, self._headers = credentials.split(url)
+        self._connection = http.client.HTTPConnection(urlsplit(plain).netloc, timeout=30)
 
     def write(self) -> None:
         """Record one new client. Raises OSError, and MeasurementError unless it is answered with 200."""
         unique = f"one-{next(_numbers):010d}"
         body = json.dumps({"client_id": unique, "full_name": "Amina Patel", "risk_profile": "moderate"})
-        headers = {"Content-Type": "application/json", "Idempotency-Key": unique}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": unique, **self._headers}
         try:
             self._connection.request("POST", "/clients", body.encode(), headers)
             answer = self._connection.getresponse()

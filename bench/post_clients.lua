@@ -21,6 +21,7 @@ function init(args)
   name = args[1] .. "-" .. thread_number .. "-"
   -- Ids have one length, so that the head is the same but for the key.
   head = "POST /clients HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\nContent-Type: application/json\r\n"
+    .. (wrk.headers["Authorization"] and "Authorization: " .. wrk.headers["Authorization"] .. "\r\n" or "")
     .. "Content-Length: " .. #body(name .. string.rep("0", 10)) .. "\r\nIdempotency-Key: "
 end
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg
 
+from bench import credentials
 from bench.rounds import MeasurementError
 
 CLIENTS = 4_000
@@ -64,9 +65,10 @@ def write_ours(url: str) -> None:
 
 def _post(url: str, path: str, bodies: Sequence[Body]) -> None:
     def write(share: Sequence[Body]) -> None:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+        plain, key = credentials.split(url)
+        connection = http.client.HTTPConnection(urlsplit(plain).netloc, timeout=30)
         for body in share:
-            connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json", **key})
             answer = connection.getresponse()
             answer.read()
             if answer.status // 100 != 2:
@@ -129,8 +131,9 @@ def _get(url: str, path: str) -> Body:
 
 
 def _ask(url: str, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
-    connection.request("GET", path)
+    plain, key = credentials.split(url)
+    connection = http.client.HTTPConnection(urlsplit(plain).netloc, timeout=30)
+    connection.request("GET", path, headers=key)
     answer = connection.getresponse()
     body = answer.read()
     connection.close()

@@ -145,12 +145,13 @@ def read(path: Path) -> Results:
     return _ADAPTER.validate_json(path.read_bytes())
 
 
-def results_of(report: Report, rows: Sequence[Row]) -> WorkResults:
+def results_of(report: Report, rows: Sequence[Row | Fact]) -> WorkResults:
     """A work's report as data. When it failed, those of its `rows` that it had not reported stand as invalid."""
     lines = [_compared(row, series) for row, series in report.rows] + [_stated(fact) for fact in report.facts]
     if report.failed:
-        reported = [row for row, _ in report.rows]
-        lines += [_blank(row, f"{INVALID}: {report.failed}") for row in rows if row not in reported]
+        done: list[Row | Fact] = [*(row for row, _ in report.rows), *report.facts]
+        reported = {_about(row) for row in done}
+        lines += [_blank(row, f"{INVALID}: {report.failed}") for row in rows if _about(row) not in reported]
     return WorkResults(
         name=report.name,
         title=report.title,
@@ -174,14 +175,18 @@ def _compared(row: Row, series: Series | None) -> Line:
 
 def _stated(fact: Fact) -> Line:
     if fact.value is None:
-        why = without_paths(f"{NOT_RUN}: {fact.not_run}")
-        return Line(fact.work, fact.figure, "", fact.against, None, fact.unit, None, None, fact.goal, None, why)
+        return _blank(fact, f"{NOT_RUN}: {fact.not_run}")
     return _measured(fact.work, fact.figure, "", fact.against, fact.value, fact.unit, fact.rounds, fact.goal)
 
 
-def _blank(row: Row, why: str) -> Line:
-    why = without_paths(why)
-    return Line(row.work, row.figure, row.ours, row.peer, None, TIMES, None, None, row.goal, None, why)
+def _about(row: Row | Fact) -> tuple[str, ...]:
+    """What tells it from the others of its work."""
+    return (row.work, row.figure) if isinstance(row, Fact) else (row.work, row.figure, row.ours, row.peer)
+
+
+def _blank(row: Row | Fact, why: str) -> Line:
+    ours, peer, unit = ("", row.against, row.unit) if isinstance(row, Fact) else (row.ours, row.peer, TIMES)
+    return Line(row.work, row.figure, ours, peer, None, unit, None, None, row.goal, None, without_paths(why))
 
 
 def _measured(

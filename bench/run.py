@@ -45,7 +45,7 @@ def run(entries: Mapping[str, Entry], plan: Plan, command: str) -> Results:
         for name, work in works.items():
             report = Report(name, entries[name].title, work.commands)
             _attempt(work, postgres, report, steps.work(name))
-            found.append(results_of(report, entries[name].rows))
+            found.append(results_of(report, entries[name].comparisons(plan)))
     return Results(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", commit(), command, measured_on, found)
 
 

@@ -14,10 +14,18 @@ def twin() -> Tree:
 
 
 def findings(results: Results) -> list[str]:
-    """For each ratio, whether 1.0 lies within the noise it was reported with."""
+    """For each ratio, whether 1.0 lies within the noise it was reported with; then how many do not, beside how many
+    do not by chance: a noise that holds the true ratio in 98 of 100 runs leaves it out in two."""
+    told, outside, by_chance = list[str](), 0, 0.0
+    for line in results.lines:
+        if line.value is None or line.noise is None:
+            continue
+        holds = line.noise.holds(1.0)
+        said = "lies within the noise" if holds else "LIES OUTSIDE OF THE NOISE"
+        told.append(f"{line.work}, {line.figure}: {line.text(line.value)}, noise {line.noise_text()}: 1.0 {said}")
+        outside += not holds
+        by_chance += 1 - line.noise.coverage
     return [
-        f"{line.work}, {line.figure}: {line.text(line.value)}, noise {line.noise_text()}: 1.0 "
-        + ("lies within the noise" if line.noise.holds(1.0) else "LIES OUTSIDE OF THE NOISE")
-        for line in results.lines
-        if line.value is not None and line.noise is not None
+        *told,
+        f"1.0 lies outside of the noise of {outside} of {len(told)} ratios; by chance alone, of {by_chance:.1f}",
     ]

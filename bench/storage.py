@@ -80,7 +80,7 @@ class StorageWork:
         ours = postgres.migrated(DATABASE)
         tell("storage: Fidelog")
         with _wal(postgres) as written:
-            shape = Shape(AT_ONCE, STREAMS)
+            shape = Shape(AT_ONCE, STREAMS, followed=True)
             number = uvloop.run(measure(postgres.settings(ours), shape, self.seconds, itertools.count(1))).committed
         sample = sample_event(ours)
         events = Cost(_disk(postgres, "fidelog.events", number), _appended_again(postgres, "again", number))

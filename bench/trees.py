@@ -9,11 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench import credentials
 from bench.postgres import Postgres
 from bench.rounds import MeasurementError
 from bench.servers import PROGRAMS, ROOT, surroundings
@@ -43,7 +44,10 @@ class Tree:
         )  # fmt: skip
         if done.returncode:
             raise MeasurementError(f"fidelog migrate of {self.name} failed: {last_line(done.stderr)}")
-        return database
+        try:
+            return replace(database, key=credentials.issue(self.programs, surroundings(database.settings)))
+        except subprocess.SubprocessError as error:
+            raise MeasurementError(f"{self.name}: no API key could be made ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class TreeDatabase:
     data_dir: Path
     state_dir: Path
     urls: Mapping[Login, str]
+    key: str | None = None
+    """An API key, where the tree asks for one."""
 
     @property
     def settings(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ from bench.rounds import MeasurementError, alternate
 OURS = "Fidelog"
 PLAIN = "(a) plain CRUD"
 ARTICLE = "(b) the article's code"
+PLAIN_AUTOCOMMIT = "(a) in autocommit"
 PLAIN_LEAN = "(a) through our hot route"
 EMPTY = "(c) empty route"
 
@@ -29,16 +30,23 @@ MANY_ROWS = (
     Row(MANY, "rate", OURS, EMPTY, Goal("≥", 0.8)),
     Row(MANY, "p99", OURS, PLAIN, Goal("≤", 1.0)),
     Row(MANY, "p50", OURS, PLAIN),
+    Row(MANY, "rate", OURS, PLAIN_AUTOCOMMIT),
     Row(MANY, "rate", OURS, PLAIN_LEAN),
 )
 ONE_ROWS = (Row(ONE, "p50", OURS, PLAIN, Goal("≤", 2.0)),)
 ROWS = (*MANY_ROWS, *ONE_ROWS)
 
+NOTE = (
+    "S1: (a) writes as psycopg_pool's pool does by default, BEGIN, statement and COMMIT in three round trips; the goal is "
+    "about that one. In autocommit, for information, the same statement goes in one."
+)
+
 WARM_UP_SECONDS = 1.5
 ONE_SECONDS = 1.5
 
 STORED = {OURS: ("fidelog", "fidelog.events"), PLAIN: ("plain_crud", "client_profiles"),
-          PLAIN_LEAN: ("plain_lean", "client_profiles"), ARTICLE: ("article", "client_profiles")}  # fmt: skip
+          PLAIN_AUTOCOMMIT: ("plain_autocommit", "client_profiles"), PLAIN_LEAN: ("plain_lean", "client_profiles"),
+          ARTICLE: ("article", "client_profiles")}  # fmt: skip
 """Where each contender's writes must be found: database, table."""
 
 
@@ -52,7 +60,7 @@ class WriteLoad:
     @property
     def steps(self) -> int:
         """How many steps of progress it tells."""
-        return 1 + (5 + 5 * self.rounds if http_load.available() else 0) + 2 * self.rounds
+        return 1 + (6 + 6 * self.rounds if http_load.available() else 0) + 2 * self.rounds
 
     @property
     def commands(self) -> list[str]:
@@ -75,7 +83,7 @@ class WriteLoad:
         alternate(contenders, 1, WARM_UP_SECONDS, lambda message: tell(f"warm-up, {message}"))
         series = alternate(contenders, self.rounds, self.seconds, tell)
         report.add(MANY, series, MANY_ROWS)
-        report.notes += [_stored(postgres, contender) for contender in contenders if contender.name in STORED]
+        report.notes += [NOTE, *(_stored(postgres, one) for one in contenders if one.name in STORED)]
 
     def _one(self, urls: dict[str, str], report: Report, tell: Tell) -> None:
         with ExitStack() as stack:
@@ -92,13 +100,14 @@ SERVED = (
 
 @contextmanager
 def _served(postgres: Postgres) -> Iterator[dict[str, str]]:
-    """All five servers running side by side; their URLs."""
+    """All six servers running side by side; their URLs."""
     folder = postgres.folder
     with ExitStack() as stack:
         start = stack.enter_context
         yield {
             OURS: start(servers.fidelog(folder, postgres.data_dir, postgres.state_dir)),
             PLAIN: start(servers.peer("plain_crud", folder, postgres.create("plain_crud"))),
+            PLAIN_AUTOCOMMIT: start(servers.peer("plain_autocommit", folder, postgres.create("plain_autocommit"))),
             PLAIN_LEAN: start(servers.peer("plain_lean", folder, postgres.create("plain_lean"))),
             ARTICLE: start(servers.peer("article", folder, postgres.create("article"))),
             EMPTY: start(servers.peer("empty_route", folder)),

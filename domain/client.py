@@ -21,19 +21,20 @@ def stream(client_id: str) -> str:
 # Commands
 
 
-@dataclass(frozen=True, slots=True)
-class RecordClient:
+class RecordClient(NamedTuple):
     """Onboard the client, or update or confirm its profile."""
 
     client_id: str
     full_name: Sealed
     risk_profile: str
 
-    selection = None
-
     @property
     def streams(self) -> tuple[str, ...]:
         return (f"client-{self.client_id}",)
+
+    @property
+    def selection(self) -> None:
+        return None
 
 
 # Events: each carries every value of the answer, so that an answer can be given again from the event alone.

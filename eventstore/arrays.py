@@ -9,8 +9,11 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+
+FEW = 8
+"""Of fewer elements each is written by itself: a lone command's batch is mostly arrays of one."""
 
 _NULL = b"\xff\xff\xff\xff"
 
@@ -47,10 +50,13 @@ def _element(value: bytes | None) -> bytes:
     return _NULL if value is None else _LENGTHS[len(value)] + value
 
 
-def _elements_of_width(width: int, together: bytes) -> bytearray:
+def _elements_of_width(width: int, together: bytes) -> bytes | bytearray:
     """Elements that all have `width` bytes, each behind its length: written byte column by byte column, so that the
-    number of steps does not depend on the number of elements."""
+    number of steps does not depend on the number of elements; of a few, element by element."""
     number = len(together) // width
+    if number < FEW:
+        length = _LENGTHS[width]
+        return b"".join([length + together[at : at + width] for at in range(0, len(together), width)])
     stride = width + 4
     elements = bytearray(stride * number)
     elements[3::stride] = bytes((width,)) * number
@@ -65,6 +71,15 @@ def varlena_array(element: str, values: Sequence[bytes | None]) -> bytes:
         return _array(element, len(values), b"".join([_element(value) for value in values]))
     parts = [part for value in values for part in (_LENGTHS[len(value)], value)]  # type: ignore[arg-type]  # no None
     return _array(element, len(values), b"".join(parts))  # type: ignore[arg-type]  # no None among them
+
+
+def streamed_array(element: str, values: Iterable[bytes | None]) -> bytes:
+    """An array of text, bytea or json elements, each copied as soon as it comes: none is kept."""
+    number, elements = 0, bytearray()
+    for value in values:
+        number += 1
+        elements += _element(value)
+    return _array(element, number, elements)
 
 
 def text_array(values: Sequence[str | None]) -> bytes:
@@ -83,10 +98,12 @@ def uuid_array(values: Sequence[str | None]) -> bytes:
     if None not in values:
         together = bytes.fromhex("".join(values).replace("-", ""))  # type: ignore[arg-type]  # no None among them
         return _array("uuid", len(values), _elements_of_width(16, together))
-    if not any(values):
+    known = [value for value in values if value is not None]
+    if not known:
         return _array("uuid", len(values), _NULL * len(values))
-    parts = [_element(None if v is None else bytes.fromhex(v.replace("-", ""))) for v in values]
-    return _array("uuid", len(values), b"".join(parts))
+    together = bytes(_elements_of_width(16, bytes.fromhex("".join(known).replace("-", ""))))
+    elements = iter([together[at : at + 20] for at in range(0, len(together), 20)])
+    return _array("uuid", len(values), b"".join([_NULL if value is None else next(elements) for value in values]))
 
 
 def int8_array(values: Sequence[int | None]) -> bytes:
@@ -94,14 +111,21 @@ def int8_array(values: Sequence[int | None]) -> bytes:
     if None in values:
         pack = struct.Struct(">q").pack
         return _array("int8", len(values), b"".join([_element(None if v is None else pack(v)) for v in values]))
-    together = array("q", values)  # type: ignore[type-var]  # no None among them
+    return _array("int8", len(values), _int8_elements(values))  # type: ignore[arg-type]  # no None among them
+
+
+def _int8_elements(values: Iterable[int]) -> bytes | bytearray:
+    together = array("q", values)
     if sys.byteorder == "little":
         together.byteswap()
-    return _array("int8", len(values), _elements_of_width(8, together.tobytes()))
+    return _elements_of_width(8, together.tobytes())
 
 
 def timestamptz_array(values: Sequence[datetime | None]) -> bytes:
     """An array of instants. A batch of the writer repeats a few of them: each object is converted once."""
     objects = {id(value): value for value in values}  # hashing an instant costs more than converting it
+    if len(objects) * 2 > len(values) and None not in values:
+        microseconds = [(value - _POSTGRES_EPOCH) // _MICROSECOND for value in values]  # type: ignore[operator]
+        return _array("timestamptz", len(values), _int8_elements(microseconds))
     elements = {key: _element(None if value is None else timestamptz(value)) for key, value in objects.items()}
     return _array("timestamptz", len(values), b"".join([elements[id(value)] for value in values]))

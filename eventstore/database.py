@@ -36,9 +36,11 @@ _WRITER = {
 
 _SETTINGS: Mapping[Login, Mapping[str, str]] = {
     "writer": _WRITER,
-    "reader": {"statement_timeout": "5s", "jit": "off"},
+    "reader": {"jit": "off"},
     "keeper": {"idle_in_transaction_session_timeout": "10s"},
 }
+
+READ_SECONDS = 5.0
 
 _KEEPALIVE = {
     "connect_timeout": "5",
@@ -63,6 +65,8 @@ class Database:
     data_dir: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     """Further session settings for every login (tests shorten timeouts)."""
+    read_seconds: float = READ_SECONDS
+    """How long a statement of the reader may run."""
 
     @property
     def weak_logins(self) -> tuple[Login, ...]:
@@ -72,6 +76,8 @@ class Database:
     def url(self, login: Login) -> str:
         """A libpq URL for the login, session settings included. Raises LookupError when there is none."""
         settings = {**_SESSION, **_SETTINGS.get(login, {}), **self.extra}
+        if login == "reader":
+            settings.setdefault("statement_timeout", f"{max(round(self.read_seconds * 1000), 1)}ms")
         if login in self.urls:
             parts = conninfo_to_dict(self.urls[login])
         elif self.fallback is not None and login != "superuser":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 Entropy = Callable[[int], bytes]
+
+SPAN = 100
 
 # Byte → the byte with the version's or the variant's bits set (RFC 9562, sections 4.1 and 4.2).
 _VERSION_4 = bytes(0x40 | byte & 0x0F for byte in range(256))
@@ -65,3 +68,25 @@ class RandomIds:
             f"{h[i : i + 8]}-{h[i + 8 : i + 12]}-{h[i + 12 : i + 16]}-{h[i + 16 : i + 20]}-{h[i + 20 : i + 32]}"
             for i in range(0, len(h), 32)
         ]
+
+
+class TimedIds:
+    """Version 7 ids, some drawn at a time: the time in one is at most `SPAN` milliseconds before it is given out.
+
+    An index by such ids is written in one place. By random ones every write changes another page, and on a long log the
+    first change of each after a checkpoint puts 8 KiB into the WAL.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, at_once: int = 64) -> None:
+        self._clock = clock
+        self._at_once = at_once
+        self._milliseconds = 0
+        self._drawn = 0
+        self._pool: list[str] = []
+
+    def __call__(self) -> str:
+        now = int(self._clock() * 1000)
+        if not self._pool or now - self._milliseconds > SPAN:
+            self._pool = uuid7s(now, self._drawn, self._at_once)[::-1]
+            self._milliseconds, self._drawn = now, self._drawn + self._at_once
+        return self._pool.pop()

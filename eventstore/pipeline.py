@@ -1,8 +1,4 @@
-"""Round trips: many prepared statements sent together over libpq's pipeline mode, their results read together.
-
-psycopg's own pipeline waits on the socket at every `execute`; a batch of ten statements would wait twenty times. This
-drives the same libpq calls (`psycopg.pq`) with one flush and one wait a trip.
-"""
+"""Round trips: many prepared statements sent together over libpq's pipeline mode, their results read together."""
 
 from __future__ import annotations
 
@@ -18,13 +14,12 @@ from psycopg.adapt import Transformer
 
 from eventstore.errors import ConnectionLost, StatementFailed
 from eventstore.statements import Statement
+from eventstore.wire import SUCCEEDED, Wire
 
 Call = tuple[Statement, Sequence[bytes | None]]
 """A statement and its binary parameters."""
 
 Rows = list[tuple[Any, ...]]
-
-_OK = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 
 
 class Pipeline:
@@ -35,7 +30,6 @@ class Pipeline:
         self._pgconn = connection.pgconn
         self._transformer = Transformer(connection)
         self._timeout = timeout
-        self._socket = self._pgconn.socket
         self._pgconn.enter_pipeline_mode()
 
     @classmethod
@@ -80,7 +74,7 @@ class Pipeline:
 
     async def _exchange(self, names: Sequence[str]) -> list[pq.abc.PGresult]:
         """Send what is queued with a sync; the results of the commands called `names`, the first failure raised."""
-        exchange = _Exchange(self._pgconn, self._socket)
+        exchange = _Exchange(self._pgconn)
         try:
             self._pgconn.pipeline_sync()
             async with asyncio.timeout(self._timeout):
@@ -91,7 +85,7 @@ class Pipeline:
         finally:
             exchange.stop()
         for name, result in zip(names, results, strict=False):
-            if result.status not in _OK:
+            if result.status not in SUCCEEDED:
                 raise _failure(name, result)
         if len(results) != len(names):
             raise ConnectionLost("the connection ended before all answers came")
@@ -116,67 +110,31 @@ class Pipeline:
 
 
 class _Exchange:
-    """Flushes the send buffer and collects results up to the sync, woken by the event loop."""
+    """Flushes the send buffer and collects results up to the sync."""
 
-    def __init__(self, pgconn: pq.abc.PGconn, socket: int) -> None:
-        self._pgconn = pgconn
-        self._socket = socket
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, pgconn: pq.abc.PGconn) -> None:
         self._results: list[pq.abc.PGresult] = []
-        self._done: asyncio.Future[None] = self._loop.create_future()
-        self._writing = False
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wire = Wire(pgconn, lambda: not self._done.done(), self._take, self._fail)
 
     async def done(self) -> list[pq.abc.PGresult]:
-        # Reading starts before the buffer is flushed: a server that waits for us to read would never take the rest.
-        self._loop.add_reader(self._socket, self._on_readable)
-        self._flush()
+        self._wire.flush()
         await self._done
         return self._results
 
     def stop(self) -> None:
-        self._loop.remove_reader(self._socket)
-        if self._writing:
-            self._loop.remove_writer(self._socket)
+        self._wire.stop()
 
-    def _flush(self) -> None:
-        try:
-            waiting = bool(self._pgconn.flush())
-        except psycopg.Error as error:
-            self._fail(error)
-            return
-        if waiting != self._writing:
-            self._writing = waiting
-            if waiting:
-                self._loop.add_writer(self._socket, self._flush)
-            else:
-                self._loop.remove_writer(self._socket)
-
-    def _on_readable(self) -> None:
-        try:
-            self._pgconn.consume_input()
-            self._collect()
-        except psycopg.Error as error:
-            self._fail(error)
-
-    def _collect(self) -> None:
-        nothing = 0
-        while not self._done.done() and not self._pgconn.is_busy():
-            result = self._pgconn.get_result()
-            if result is None:
-                nothing += 1
-                if nothing > 1:  # two in a row: no command is left, so no sync will come
-                    self._fail(psycopg.OperationalError("the connection is closed"))
-                continue
-            nothing = 0
-            if result.status == pq.ExecStatus.PIPELINE_SYNC:
-                self._done.set_result(None)
-            else:
-                self._results.append(result)
+    def _take(self, result: pq.abc.PGresult) -> None:
+        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+            self._done.set_result(None)
+        else:
+            self._results.append(result)
 
     def _fail(self, error: psycopg.Error) -> None:
         if not self._done.done():
             # Results that did arrive come first: they may hold the error that ended the session.
-            if any(result.status not in _OK for result in self._results):
+            if any(result.status not in SUCCEEDED for result in self._results):
                 self._done.set_result(None)
             else:
                 self._done.set_exception(error)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
 import psycopg
@@ -16,7 +15,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from eventstore.errors import DatabaseUnavailable
 from eventstore.records import RecordedEvent
 from eventstore.rows import Decoder, recorded_event
-from eventstore.session import SET_TENANT, NotRead, Rows, Session
+from eventstore.session import SET_TENANT, NotRead, Rows
+from eventstore.sessions import Sessions
 from eventstore.statements import Statement, statement
 
 READ_FORWARD = statement("eventstore", "read_forward")
@@ -30,7 +30,8 @@ HEAD = statement("eventstore", "head")
 
 MAX_POSITION = 2**63 - 1
 
-RETRY_PAUSE = 0.05
+PLANNED = "SET plan_cache_mode = force_custom_plan"
+"""A plan kept from when the tables were empty may walk another index for ever. Parsing is done once all the same."""
 
 
 class NotYet(Exception):
@@ -46,19 +47,18 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
 class Reader:
     """Connections of one login that read, each remembering whose rows it may see.
 
-    Reads by key share up to `sessions` sessions, on which many are under way at a time. What may take long, or needs a
-    transaction, has one of up to `size` connections to itself meanwhile.
+    Reads by key share up to `sessions` sessions, on which many are under way at a time; those that are planned for their
+    values share as many others. What needs a transaction has one of up to `size` connections to itself meanwhile.
     """
 
     def __init__(
         self, url: str, sessions: int = 4, size: int = 4, wait_seconds: float = 3.0, patience: float = 10.0
     ) -> None:
-        self._url = url
-        self._most = sessions
+        self.answered = 0.0
+        """When the last read was answered, by the event loop's clock."""
         self._wait_seconds = wait_seconds
-        self._patience = patience
-        self._sessions: list[Session] = []
-        self._connecting: asyncio.Task[None] | None = None
+        self._kept = Sessions(url, sessions, wait_seconds, patience)
+        self._planned = Sessions(url, sessions, wait_seconds, patience, PLANNED)
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=Connection,
@@ -72,15 +72,13 @@ class Reader:
 
     async def open(self) -> None:
         """Start connecting; the first read waits for a session."""
-        self._connect_soon()
+        self._kept.connect_soon()
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-        for session in tuple(self._sessions):
-            session.lose(psycopg.OperationalError("the reader is closed"))
+        self._kept.close()
+        self._planned.close()
         await self._pool.close(timeout=1.0)
 
     @asynccontextmanager
@@ -98,83 +96,42 @@ class Reader:
     async def rows_once(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
         """As `rows`, tried once: whoever asks wants to know whether the database answers. Raises DatabaseUnavailable."""
         try:
-            return await (await self._session()).rows(tenant_id, wanted, parameters, alone=True)
+            return await (await self._kept.least_busy()).rows(tenant_id, wanted, parameters, alone=True)
         except (NotRead, psycopg.OperationalError) as error:
             raise DatabaseUnavailable("the database does not answer") from error
 
     async def rows(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
-        """All rows of one statement, which is prepared; its plan may be kept.
+        """All rows of one statement, which is prepared; its plan may be kept. Raises DatabaseUnavailable."""
+        return await self._rows(self._kept, tenant_id, wanted, parameters)
 
-        What was not read is asked again, as often as there are sessions: all of them may have ended at once, and each
+    async def rows_planned(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
+        """All rows of one statement that is planned for its values every time, on sessions of their own: who reads by
+        key does not wait for it. Raises DatabaseUnavailable."""
+        return await self._rows(self._planned, tenant_id, wanted, parameters)
+
+    async def _rows(self, sessions: Sessions, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
+        """What was not read is asked again, as often as there are sessions: all of them may have ended at once, and each
         tells it only when it is asked. After `wait_seconds` that is done once and no more. Raises DatabaseUnavailable.
         """
         clock = asyncio.get_running_loop().time
         started, again = clock(), 0
         while True:
             try:
-                return await (await self._session()).rows(tenant_id, wanted, parameters, alone=again > 0)
+                found = await (await sessions.least_busy()).rows(tenant_id, wanted, parameters, alone=again > 0)
+                self.answered = clock()
+                return found
             except NotRead as error:
                 again += 1
                 late = again > 1 and clock() - started > self._wait_seconds
-                if late or again > self._most:
+                if late or again > sessions.most:
                     raise DatabaseUnavailable("the database does not answer") from error
             except psycopg.OperationalError as error:
                 raise DatabaseUnavailable("the database does not answer") from error
 
-    async def rows_planned(self, tenant_id: str, wanted: Statement, parameters: Sequence[Any]) -> Rows:
-        """All rows of one statement that is planned for its values, on a connection of its own: others do not wait
-        for it. A connection found dead is replaced and the read made once more. Raises DatabaseUnavailable.
-        """
-        for attempt in (1, 2):
-            try:
-                async with self.connection(tenant_id) as connection:
-                    cursor = await connection.execute(wanted.sql.encode(), parameters, prepare=False)
-                    return await cursor.fetchall()
-            except DatabaseUnavailable:
-                if attempt == 2:
-                    raise
-                await self._pool.check()
-        raise AssertionError("the second attempt returns or raises")
-
     @property
     def busy(self) -> int:
         """How many results its sessions await."""
-        return sum(session.busy for session in self._sessions)
-
-    async def _session(self) -> Session:
-        """The least busy session. While all are busy, one more is connected."""
-        if not self._sessions:
-            await asyncio.shield(self._connect_soon())
-        session = min(self._sessions, key=_BUSY)
-        if session.busy and len(self._sessions) < self._most:
-            self._connect_soon()
-        return session
-
-    def _connect_soon(self) -> asyncio.Task[None]:
-        if self._connecting is None:
-            self._connecting = asyncio.create_task(self._connect(), name="reader-connects")
-            self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return self._connecting
-
-    async def _connect(self) -> None:
-        """Add a session; tries for `wait_seconds`. Raises DatabaseUnavailable."""
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                while True:
-                    try:
-                        connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
-                    except psycopg.OperationalError:
-                        await asyncio.sleep(RETRY_PAUSE)
-                    else:
-                        self._sessions.append(Session(connection, self._sessions.remove, self._patience))
-                        return
-        except TimeoutError as error:
-            raise DatabaseUnavailable("the database does not answer") from error
-        finally:
-            self._connecting = None
-
-
-_BUSY = attrgetter("busy")
+        return self._kept.busy + self._planned.busy
 
 
 class Log:

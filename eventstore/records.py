@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from eventstore.vault.keys import DataKey
+from eventstore.vault.keys import REQUEST, DataKey
 
 
 @dataclass(slots=True)
@@ -58,11 +58,16 @@ class ExpectedVersion:
 
 @dataclass(slots=True)
 class Sealing:
-    """Personal values of one subject, sealed under `key`; `bind` seals them again under another key."""
+    """Personal values of one subject, sealed under `key`; `bind` seals them, and hashes the request, under a key."""
 
     subject: str
     key: DataKey
-    bind: Callable[[DataKey], tuple[Command, bytes]]
+    build: Callable[[DataKey], Command]
+    request: bytes
+
+    def bind(self, key: DataKey) -> tuple[Command, bytes]:
+        """The command with its values sealed under `key`, and the request's hash."""
+        return self.build(key), key.hash(REQUEST, self.request)
 
 
 class Command(Protocol):

@@ -19,6 +19,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 
 from eventstore.statements import Statement
+from eventstore.wire import SUCCEEDED, Wire
 
 SET_TENANT = Statement("set_tenant_of_session", "SELECT set_config('fidelog.tenant_id', $1, false)")
 
@@ -27,7 +28,6 @@ Rows = list[tuple[Any, ...]]
 Prepared = tuple[str, tuple[int, ...]]
 """What is prepared: a statement's text and its parameters' types."""
 
-_OK = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 _NOT_PREPARED = "26000"
 
 
@@ -61,7 +61,6 @@ class Session:
         self._on_lost = on_lost
         self._patience = patience
         self._loop = asyncio.get_running_loop()
-        self._socket = self._pgconn.socket
         self._tenant_id: str | None = None
         self._prepared: dict[Prepared, bytes] = {}
         self._numbers = itertools.count(1)
@@ -72,10 +71,9 @@ class Session:
         with is taken for no statement's own."""
         self._answers = 0
         self._watch: asyncio.TimerHandle | None = None
-        self._writing = False
         self.lost = False
         self._pgconn.enter_pipeline_mode()
-        self._loop.add_reader(self._socket, self._on_readable)
+        self._wire = Wire(self._pgconn, self._sent.__len__, self._take, self.lose)
 
     @property
     def busy(self) -> int:
@@ -147,7 +145,7 @@ class Session:
             self._unsynced = False
             self._sent.append(_SYNC)
             self._pgconn.pipeline_sync()
-            self._flush()
+            self._wire.flush()
 
     def _sync_soon(self) -> None:
         try:
@@ -155,48 +153,17 @@ class Session:
         except psycopg.OperationalError as error:
             self.lose(error)
 
-    def _flush(self) -> None:
-        waiting = bool(self._pgconn.flush())
-        if waiting != self._writing:
-            self._writing = waiting
-            if waiting:
-                self._loop.add_writer(self._socket, self._on_writable)
-            else:
-                self._loop.remove_writer(self._socket)
-
-    def _on_writable(self) -> None:
-        try:
-            self._flush()
-        except psycopg.OperationalError as error:
-            self.lose(error)
-
     # answers
 
-    def _on_readable(self) -> None:
-        try:
-            self._pgconn.consume_input()
-            self._collect()
-        except psycopg.OperationalError as error:
-            self.lose(error)
-
-    def _collect(self) -> None:
-        nothing = 0
-        while self._sent and not self._pgconn.is_busy():
-            result = self._pgconn.get_result()
-            if result is not None:
-                nothing = 0
-                self._take(result)
-            elif (nothing := nothing + 1) > 1:  # two in a row: libpq awaits nothing more
-                raise psycopg.OperationalError("the connection is closed")
-
     def _take(self, result: pq.abc.PGresult) -> None:
+        """Raises psycopg.OperationalError when nothing that comes after it can be trusted."""
         sent, status = self._sent.popleft(), result.status
         self._answers += 1
         if (sent is _SYNC) is not (status == pq.ExecStatus.PIPELINE_SYNC):
             raise psycopg.OperationalError("the answers are out of step with what was sent")
         if sent is _SYNC:
             self._tell_failures()
-        elif status not in _OK:
+        elif status not in SUCCEEDED:
             self._fail(sent, result)
         elif sent.answer is not None and sent.prepares is None and not sent.answer.done():
             self._give(sent.answer, result)
@@ -238,14 +205,12 @@ class Session:
         elif self._sent:
             self._watch = self._loop.call_later(self._patience, self._look, self._answers)
 
-    def lose(self, error: psycopg.OperationalError) -> None:
+    def lose(self, error: psycopg.Error) -> None:
         """Close it; whatever is awaited was not read."""
         if self.lost:
             return
         self.lost = True
-        self._loop.remove_reader(self._socket)
-        if self._writing:
-            self._loop.remove_writer(self._socket)
+        self._wire.stop()
         if self._watch is not None:
             self._watch.cancel()
         answers = [answer for answer, _ in self._failed] + [sent.answer for sent in self._sent]

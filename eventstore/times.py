@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import overload
 
+import orjson
+
 
 @overload
 def timestamp(value: datetime) -> str: ...
@@ -15,4 +17,6 @@ def timestamp(value: datetime | None) -> str | None:
     if value is None:
         return None
     instant = value if value.tzinfo is UTC else value.astimezone(UTC)
+    if instant.microsecond:  # orjson leaves out six zeros; it takes a fifth of the time
+        return orjson.dumps(instant, option=orjson.OPT_UTC_Z)[1:-1].decode()
     return instant.isoformat(timespec="microseconds")[:-6] + "Z"

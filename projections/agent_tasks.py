@@ -38,12 +38,14 @@ def agent_tasks(fold: Fold[task.Task] = task.FOLD) -> ReadModel:
 _NOT_COMPLETED = (None, None)
 
 
-def _values(s: task.Task) -> Sequence[Any]:
-    completed_version, completed_token = s.completion or _NOT_COMPLETED
+def _values(state: task.Task) -> Sequence[Any]:
+    # Taken apart at once: member by member it takes twice as long, and replay asks for every row.
+    (task_id, client_id, agent_name, priority, payload, created_at, created_position, updated_at, status, attempt,
+     result, error, claimed_by, claim_token, lease_expires_at, completion) = state  # fmt: skip
+    completed_version, completed_token = completion or _NOT_COMPLETED
     return (
-        s.task_id, s.client_id, s.agent_name, s.status, s.priority, s.attempt, s.payload, s.result, s.error,
-        s.claimed_by, s.claim_token, s.lease_expires_at, completed_version, completed_token,
-        s.created_position, s.created_at, s.updated_at,
+        task_id, client_id, agent_name, status, priority, attempt, payload, result, error, claimed_by, claim_token,
+        lease_expires_at, completed_version, completed_token, created_position, created_at, updated_at,
     )  # fmt: skip
 
 

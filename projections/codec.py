@@ -83,11 +83,13 @@ class Codec:
             members = _upcast(type_name, schema_version, members)
         if members.keys() != names:
             return kind(**members)  # with its defaults, or the error that says which member is wrong
-        event = object.__new__(kind)
+        event = _new(kind)
         # A frozen dataclass's own way sets field by field, at twice the cost of all else here.
-        object.__setattr__(event, "__dict__", members)
+        _set(event, "__dict__", members)
         return event
 
+
+_new, _set = object.__new__, object.__setattr__
 
 _UNKNOWN: tuple[type[Any], int, frozenset[str]] = (object, 0, frozenset())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -166,9 +166,9 @@ def open_value(field: str, key: DataKey | None, tenant_id: str, sealed: Sealed |
     return orjson.Fragment(plain) if field in FREE_JSON else plain.decode()
 
 
-def by_key_id(keys: Keys) -> dict[str, DataKey]:
+def by_key_id(keys: Iterable[DataKey | None]) -> dict[str, DataKey]:
     """The living keys by their id, which each sealed value names."""
-    return {key.key_id: key for key in keys.values() if key is not None}
+    return {key.key_id: key for key in keys if key is not None}
 
 
 def open_data(type_name: str, data: dict[str, Any], keys: Mapping[str, DataKey], tenant_id: str) -> dict[str, Any]:

@@ -20,8 +20,9 @@ _ENDING: tuple[Column, ...] = (("version", "int8"), ("position", "int8"))
 
 
 def _json_array(values: Sequence[Any]) -> bytes:
-    texts = [None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in values]
-    return arrays.varlena_array("json", texts)
+    # orjson writes each text into room for a kilobyte: keeping them makes the heap grow and shrink with every batch.
+    texts = (None if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in values)
+    return arrays.streamed_array("json", texts)
 
 
 _ARRAYS: dict[str, Callable[[Sequence[Any]], bytes]] = {

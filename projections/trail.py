@@ -14,11 +14,15 @@ from importlib import resources
 from typing import Any, Literal
 
 from psycopg import sql
+from psycopg.types.numeric import Int8
 
 from eventstore.reading import MAX_POSITION, READ_FORWARD, Reader
 from eventstore.records import RecordedEvent
 from eventstore.rows import recorded_event
 from eventstore.statements import Statement, statement
+from eventstore.vault.keys import DataKey
+from eventstore.vault.vault import KeyRow, Vault
+from projections.queries import by_key_id
 
 TIMES = statement("projections", "positions_at")
 VERSION_BOUNDS = statement("projections", "version_bounds")
@@ -104,12 +108,17 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events in order; the position after which the next page begins, if there may be one; how far the list's source
-    had got before the page was read."""
+    """Events in order, and the living keys of those they are about, by id; the position after which the next page
+    begins, if there may be one; how far the list's source had got. All of one moment."""
 
     events: list[RecordedEvent]
+    keys: dict[str, DataKey]
     next: int | None
     reached: int
+
+
+_EVENT, _SUBJECT, _KEY = slice(4, 22), 22, slice(22, 26)
+"""Where the columns of a page's row lie."""
 
 
 class _Undecoded:
@@ -122,8 +131,9 @@ class _Undecoded:
 class Trail:
     """The audit trail of every tenant. `max_examined` bounds the candidates of one page."""
 
-    def __init__(self, reader: Reader, max_examined: int = MAX_EXAMINED) -> None:
+    def __init__(self, reader: Reader, vault: Vault, max_examined: int = MAX_EXAMINED) -> None:
         self._reader = reader
+        self._vault = vault
         self.max_examined = max_examined
 
     async def event(self, tenant_id: str, position: int) -> RecordedEvent | None:
@@ -146,14 +156,16 @@ class Trail:
             after, below = await self._versions(tenant_id, filters, after, below)
         bound = self._bound(filters, limit)
         wanted, parameters = page_statement(filters, order, after=after, below=below, bound=bound, limit=limit + 1)
-        # Planned anew for these values: a plan kept from when the tables were empty may walk another index for ever.
         found = await self._reader.rows_planned(tenant_id, wanted, (tenant_id, *parameters))
         reached, rows = found[0][0], [row for row in found if row[1] is not None]
-        events = [recorded_event(row[4:], _Undecoded()) for row in rows if row[2]]
+        keys = by_key_id(
+            self._vault.key_of(tenant_id, KeyRow(*row[_KEY])) for row in found if row[_SUBJECT] is not None
+        )
+        events = [recorded_event(row[_EVENT], _Undecoded()) for row in rows if row[2]]
         if len(events) > limit:
-            return Page(events[:limit], events[limit - 1].position, reached)
+            return Page(events[:limit], keys, events[limit - 1].position, reached)
         exhausted = not rows or rows[-1][3] < bound
-        return Page(events, None if exhausted else rows[-1][1], reached)
+        return Page(events, keys, None if exhausted else rows[-1][1], reached)
 
     def _bound(self, filters: Filters, limit: int) -> int:
         """How many candidates to ask for: no more than a page when all are wanted."""
@@ -188,9 +200,10 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 def page_statement(filters: Filters, order: Order, **numbers: int) -> tuple[Statement, Sequence[Any]]:
-    """The statement of a page and its parameters from $2 on. `numbers`: after, below, bound, limit."""
+    """The statement of a page and its parameters from $2 on. `numbers`: after, below, bound, limit; of one type whatever
+    their size, or a statement would be prepared for each mixture."""
     given = filters.given
-    return _page(tuple(given), order, tuple(numbers)), [*numbers.values(), *given.values()]
+    return _page(tuple(given), order, tuple(numbers)), [*map(Int8, numbers.values()), *given.values()]
 
 
 @lru_cache(maxsize=512)

@@ -27,7 +27,8 @@ class RunningApi:
     def __init__(self, settings: Settings, limits: Limits | None = None, engine: Engine | None = None) -> None:
         self.backend = Backend(settings, limits, engine)
         self._socket = bind(settings)
-        self._server = uvicorn.Server(server_config(Fidelog(self.backend)))
+        self.app = Fidelog(self.backend)
+        self._server = uvicorn.Server(server_config(self.app))
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -63,6 +64,11 @@ class RunningApi:
         self._thread.join(30)
         self._socket.close()
         assert not self._thread.is_alive(), "the server stops"
+
+    @property
+    def connections(self) -> int:
+        """How many connections the server holds."""
+        return len(self._server.server_state.connections)
 
     def run(self, make: Callable[[], Any]) -> Any:
         """Run a coroutine in the server's own event loop and give its result."""

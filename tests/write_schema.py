@@ -1,4 +1,4 @@
-"""Writes docs/schema.sql from the migrations (`make schema`)."""
+"""Writes docs/schema.sql and api/rights.txt from the migrations (`make schema`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 from api.database import migrate
 from tests.clusters import cluster
 from tests.eventstore.test_migrations import SCHEMA, dump
+from tests.eventstore.test_rights import TABLE, granted
 
 
 def main() -> None:
-    """Migrate an empty database and dump it."""
+    """Migrate an empty database, dump it, and list what was granted."""
     with tempfile.TemporaryDirectory(prefix="fdl-") as folder, cluster(Path(folder)) as pg:
         pg.create("schema")
         asyncio.run(migrate(pg.database("schema"), pg.settings("schema"), pg.url("schema")))
         SCHEMA.write_text(dump(pg, "schema"), encoding="utf-8")
+        TABLE.write_text(asyncio.run(granted(pg.database("schema"))), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from api.identity.caller import Caller
 from domain.administration import RecordAccess, RecordRefusal, grouped
 from eventstore.errors import StoreError
-from eventstore.ids import RandomIds
 from eventstore.records import Command, Envelope
 from eventstore.vault.vault import Vault
 from eventstore.writer.writer import Writer
@@ -29,7 +28,7 @@ class Accesses:
         self,
         writer: Writer,
         vault: Vault,
-        ids: RandomIds,
+        ids: Callable[[], str],
         *,
         everybody: bool,
         clock: Callable[[], float] = time.monotonic,

@@ -9,9 +9,9 @@ USER = re.compile(rf"user:{NAME}")
 ACTOR = re.compile(rf"user:{NAME}|agent:{NAME}(?:@[A-Za-z0-9._-]{{1,64}})?")
 """Who may ask. `system:<part>` never does: that is Fidelog itself."""
 
-KINDS = {"agent": "algorithm", "user": "natural person", "system": "system"}
+_KINDS = {"agent": "algorithm", "user": "natural person", "system": "system"}
 
 
 def kind(actor: str) -> str:
     """Whether the actor is an algorithm, a natural person or a part of the system."""
-    return KINDS[actor.partition(":")[0]]
+    return _KINDS[actor.partition(":")[0]]

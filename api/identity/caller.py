@@ -9,6 +9,7 @@ from api.identity.roles import SCOPES, STATING_A_PURPOSE, scopes_of
 
 LOCAL_ACTOR = "user:local"
 AGENT = "agent:"
+ALL = frozenset(SCOPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,14 @@ class Caller:
     credential: str | None = None
     """The key's id, or `jwt`; None for the local operator."""
     on_behalf_of: str | None = None
+    counted_as: str = ""
+    """Whose requests a limit counts together: those of one credential, or of one who only says who it is. Empty: nobody
+    counts, as with the local operator, who has the whole machine."""
 
     @property
     def principal(self) -> str:
         """The actor without an agent's version: an agent that was upgraded between sending and retrying is the same."""
-        return self.actor.partition("@")[0]
+        return _principal(self.actor)
 
     @property
     def states_purpose(self) -> bool:
@@ -39,9 +43,15 @@ def proven(
 ) -> Caller:
     """A caller whom a credential proved."""
     names = frozenset(roles)
-    return Caller(tenant_id, actor, names, scopes_of(names), credential, on_behalf_of)
+    counted_as = f"{tenant_id} {credential} {_principal(actor)}"
+    return Caller(tenant_id, actor, names, scopes_of(names), credential, on_behalf_of, counted_as)
 
 
 def local(tenant_id: str, actor: str = LOCAL_ACTOR) -> Caller:
     """The operator of a machine who serves only itself: believed whoever it says it is, and may do everything."""
-    return Caller(tenant_id, actor, frozenset(), frozenset(SCOPES))
+    counted_as = "" if actor == LOCAL_ACTOR else f"{tenant_id} {_principal(actor)}"
+    return Caller(tenant_id, actor, frozenset(), ALL, counted_as=counted_as)
+
+
+def _principal(actor: str) -> str:
+    return actor.partition("@")[0]

@@ -50,8 +50,8 @@ class Gate:
         """Whether a caller without a credential is the local operator."""
         return self._home is not None
 
-    async def admit(self, call: Call, need: Need, route: str) -> None:
-        """Give the call its caller. Raises Problem (401, 403 foreign-origin or forbidden)."""
+    async def identify(self, call: Call, need: Need, route: str) -> None:
+        """Give the call its caller, if it has one. Raises Problem (401)."""
         given = call.headers.get(b"authorization")
         if given is None:
             self._without_credential(call, need.public or route in self._opened)
@@ -64,19 +64,26 @@ class Gate:
             await self._accesses.refused(error.caller, error.caller.actor, route, 401, error.how, call.correlation_id)
             raise unauthenticated(f"The API key is {error.how}", "invalid_token") from None
         call.admit(caller)
-        if need.scopes and caller.scopes.isdisjoint(need.scopes):
-            raise forbidden(f"This needs the scope {' or '.join(need.scopes)}", need.scopes[0])
 
     def _without_credential(self, call: Call, public: bool) -> None:
         if self._home is None:
             if not public:
                 raise unauthenticated("Send an API key or a token: Authorization: Bearer …")
             return
-        call.check_origin()
         actor = call.stated_actor
         caller = self._local if actor is None or actor == LOCAL_ACTOR else local(self._home, actor)
         assert caller is not None
         call.admit(caller)
+
+    def authorise(self, call: Call, need: Need) -> None:
+        """Whether the caller may do this. Raises Problem (403)."""
+        caller = call.caller
+        if caller is None:
+            return
+        if caller.credential is None:
+            call.check_origin()
+        elif need.scopes and caller.scopes.isdisjoint(need.scopes):
+            raise forbidden(f"This needs the scope {' or '.join(need.scopes)}", need.scopes[0])
 
     async def _proven(self, given: bytes) -> Caller:
         scheme, _, token = given.strip().partition(b" ")
@@ -98,7 +105,7 @@ class Gate:
         return caller
 
     async def refused(self, call: Call, route: str, problem: Problem) -> None:
-        """A handler or `admit` refused the caller (403): record it."""
+        """The caller was refused (403): record it."""
         if call.caller is not None:
             reason = str(problem.members.get("missing_scope", problem.slug))
             await self._accesses.refused(call.caller, call.actor, route, 403, reason, call.correlation_id)

@@ -11,9 +11,10 @@ from api.backend import Backend
 from api.call import Call
 from api.headers import CommandHeaders, ListHeaders
 from api.identity import keys
+from api.identity.actors import kind
 from api.identity.directory import ended
 from api.lean import Operation
-from api.models_admin import IssuedKeyOut, KeyIn, KeysOut, KeyStatusOut
+from api.models.admin import IssuedKeyOut, KeyIn, KeysOut, KeyStatusOut
 from api.writes import Writes, last_of, written
 from domain import administration
 
@@ -92,6 +93,7 @@ def _content(key_id: str, key: administration.Key, last_used_at: str | None) -> 
     return {
         "key_id": key_id,
         "actor": key["actor"],
+        "kind": kind(key["actor"]),
         "roles": key["roles"],
         "status": ended(key) or "active",
         "issued_at": key["issued_at"],

@@ -15,7 +15,7 @@ from api.call import Call
 from api.headers import ReadHeaders, WriteHeaders
 from api.instants import AsOfQuery, as_of_header, resolve
 from api.lean import Operation
-from api.models import ClientIn, ClientOut, ClientWithTasksOut
+from api.models.clients import ClientIn, ClientOut, ClientWithTasksOut
 from api.problems import Problem
 from api.task_answers import found_content
 from api.writes import About, Writes, written

@@ -9,7 +9,7 @@ from api.backend import Backend
 from api.call import Call
 from api.lean import Operation
 from api.metrics import CONTENT_TYPE
-from api.models import ReadyOut, StatusOut
+from api.models.health import ReadyOut, StatusOut
 from api.problems import Problem
 from projections.tail import Tail
 

@@ -9,7 +9,7 @@ from api.backend import Backend
 from api.call import Call
 from api.headers import WriteHeaders
 from api.lean import Operation
-from api.models import CancelIn, FailureIn, ReleaseIn, ResultIn, TaskStatusOut
+from api.models.tasks import CancelIn, FailureIn, ReleaseIn, ResultIn, TaskStatusOut
 from api.problems import Problem
 from api.store_problems import wrong_state
 from api.task_answers import entity_tag

@@ -14,7 +14,8 @@ from api.call import Call
 from api.headers import CommandHeaders, ListHeaders, ReadHeaders, WriteHeaders
 from api.instants import AsOfQuery, as_of_header, resolve
 from api.lean import Operation
-from api.models import ClaimIn, ClaimOut, Identifier, Limit, TaskIn, TaskOut, TasksOut, TaskStatusOut
+from api.models.fields import Identifier, Limit
+from api.models.tasks import ClaimIn, ClaimOut, TaskIn, TaskOut, TasksOut, TaskStatusOut
 from api.problems import Problem
 from api.task_answers import content, entity_tag, found_content
 from api.task_facts import TaskFacts, check_agent, free_json

@@ -7,7 +7,7 @@ from api.backend import Backend
 from api.call import Call
 from api.headers import ListHeaders
 from api.lean import Operation
-from api.models import TimelineOut
+from api.models.trail import TimelineOut
 from api.problems import Problem
 from api.routes.audit import PAGES
 from api.trail import TrailPages, TrailQuery

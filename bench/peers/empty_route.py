@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from api.models import ClientIn
+from api.models.clients import ClientIn
 
 app = FastAPI()
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-WARM_UP_SECONDS = 0.3
+WARM_UP_SECONDS = 1.0
 DRAIN_SECONDS = 60.0
 POLL_SECONDS = 0.01
 
@@ -31,17 +31,16 @@ class Round:
         self._slots.release()
 
     async def measure(self) -> None:
-        """Load the queue and print the answer."""
+        """Load the queue and print the answer: of the time after the warm-up, which begins and ends under full load."""
         first = await self._completed()
-        await self._load(WARM_UP_SECONDS)
+        load = asyncio.create_task(self._load(WARM_UP_SECONDS + order["seconds"]))
+        await asyncio.sleep(WARM_UP_SECONDS)
+        started, before, warm_up = time.perf_counter(), await self._completed(), len(self._times)
+        await asyncio.sleep(order["seconds"])
+        seconds, after, until = time.perf_counter() - started, await self._completed(), len(self._times)
+        await load
         await self._drain(first)
-        before, warm_up = await self._completed(), len(self._times)
-        started = time.perf_counter()
-        await self._load(order["seconds"])
-        after = await self._completed()
-        seconds = time.perf_counter() - started
-        await self._drain(first)
-        sent, times = len(self._times), self._times[warm_up:]
+        sent, times = len(self._times), self._times[warm_up:until]
         print(json.dumps({"count": after - before, "seconds": seconds, "sent": sent, "times": times}))
 
     async def _load(self, seconds: float) -> None:

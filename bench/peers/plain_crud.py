@@ -1,4 +1,9 @@
-"""The plain service: ordinary async routes, pydantic models, a pool, one statement each. No audit, no idempotency."""
+"""The plain service: ordinary async routes, pydantic models, pools, one statement each. No audit, no idempotency.
+
+What writes uses psycopg_pool's pool as it comes, a transaction a `connection()`. What reads uses a pool of connections in
+autocommit, as psycopg's "Transactions management" has it for a statement that needs no transaction: it is sent without
+the BEGIN and COMMIT around it, one round trip for three.
+"""
 
 from __future__ import annotations
 
@@ -83,11 +88,14 @@ class Tasks(BaseModel):
 
 
 pool = AsyncConnectionPool(os.environ["PEER_DATABASE_URL"], min_size=10, max_size=10, open=False)
+autocommit = AsyncConnectionPool(
+    os.environ["PEER_DATABASE_URL"], kwargs={"autocommit": True}, min_size=10, max_size=10, open=False
+)
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    async with pool:
+    async with pool, autocommit:
         async with pool.connection() as connection:
             await connection.execute(SCHEMA)
         yield
@@ -107,7 +115,7 @@ async def upsert_client(profile: ClientProfile) -> ClientProfile:
 
 @app.get("/clients/{client_id}")
 async def get_client(client_id: str) -> ClientProfile:
-    async with pool.connection() as connection:
+    async with autocommit.connection() as connection:
         cursor = await connection.execute(GET_CLIENT, (client_id,))
         row = await cursor.fetchone()
     if row is None:
@@ -117,6 +125,6 @@ async def get_client(client_id: str) -> ClientProfile:
 
 @app.get("/tasks")
 async def list_tasks(status: str, agent_name: str, limit: int = 100) -> Tasks:
-    async with pool.connection() as connection, connection.cursor(row_factory=class_row(Task)) as cursor:
+    async with autocommit.connection() as connection, connection.cursor(row_factory=class_row(Task)) as cursor:
         await cursor.execute(LIST_TASKS, (status, agent_name, limit))
         return Tasks(tasks=await cursor.fetchall())

@@ -1,41 +1,20 @@
 -- Events $1 to $2 of a mixed log, in blocks of as many events as the script has. $3: tasks of a block, $4: clients that it
 -- onboards, $5: variants of a client's values, $6: agents. Ids are scattered, so that streams lie anywhere in the indexes. One
 -- event a second, from a year before the log was made.
-WITH placed AS MATERIALIZED (
-    SELECT p.position, p.block, s.*,
-           CASE WHEN s.type = 'ClientOnboarded' THEN p.block * $4::bigint + s.slot
-                ELSE abs(hashint8extended(CASE WHEN s.slot < 0 THEN p.position ELSE p.block * $3::bigint + s.slot END, 7))
-                     % ((p.block + 1) * $4::bigint) END AS client
-    FROM (
-        SELECT g AS position, (g - 1) / (SELECT count(*) FROM fidelog.fill_script) AS block,
-               (g - 1) % (SELECT count(*) FROM fidelog.fill_script) AS place
-        FROM generate_series($1::bigint, $2::bigint) AS g) AS p
-    JOIN fidelog.fill_script AS s USING (place)
-), met AS (
-    SELECT DISTINCT client FROM placed WHERE type LIKE 'Client%'
-), before AS MATERIALIZED (
-    SELECT m.client, coalesce(e.version, 0) AS version
-    FROM met AS m
-    JOIN fidelog.fill_values AS v ON v.client = m.client AND v.variant = 0
-    LEFT JOIN LATERAL (
-        SELECT version FROM fidelog.events
-        WHERE tenant_id = 'default' AND stream = 'client-' || v.client_id ORDER BY version DESC LIMIT 1) AS e ON true
-), versioned AS (
-    SELECT c.position, c.block, c.type, c.slot,
-           b.version + row_number() OVER (PARTITION BY c.client ORDER BY c.position) AS version,
-           c.attempt, c.claim, c.command, c.lease, c.client, c.place
-    FROM placed AS c JOIN before AS b USING (client) WHERE c.type LIKE 'Client%'
-    UNION ALL
-    SELECT position, block, type, slot, version, attempt, claim, command, lease, client, place
-    FROM placed WHERE type LIKE 'Task%'
-), named AS (
-    SELECT e.*, v.client_id, v.full_name, v.payload, v.result, v.reason, v.error, v.request, e.client AS number, e.place = e.command AS first,
-           md5('task' || e.block * $3::bigint + e.slot)::uuid::text AS task,
-           ($6::text[])[1 + (e.block * 7 + e.slot) % cardinality($6::text[])] AS agent,
-           md5('event' || e.position - e.place + e.claim)::uuid AS token,
-           md5('command' || e.position - e.place + e.command)::uuid AS command_id
-    FROM (SELECT * FROM versioned ORDER BY position) AS e
-    JOIN fidelog.fill_values AS v ON v.client = e.client AND v.variant = e.position % $5::bigint
+WITH named AS (
+    SELECT p.position, p.place, p.block, p.type, p.slot, coalesce(c.version, p.version) AS version, p.attempt, p.lease,
+           v.client_id, v.full_name, v.payload, v.result, v.reason, v.error, v.request, p.client AS number,
+           p.place = p.command AS first,
+           md5('task' || p.block * $3::bigint + p.slot)::uuid::text AS task,
+           ($6::text[])[1 + (p.block * 7 + p.slot) % cardinality($6::text[])] AS agent,
+           md5('event' || p.position - p.place + p.claim)::uuid AS token,
+           -- Version 7, as the service makes them: their time first.
+           overlay(overlay(md5('command' || p.position - p.place + p.command) PLACING
+               lpad(to_hex(p.position - p.place + p.command), 12, '0') FROM 1 FOR 12) PLACING '7' FROM 13 FOR 1)::uuid
+               AS command_id
+    FROM fidelog.fill_placed($1::bigint, $2::bigint, $3::bigint, $4::bigint) AS p
+    JOIN fidelog.fill_values AS v ON v.client = p.client AND v.variant = p.position % $5::bigint
+    LEFT JOIN fidelog.fill_versions AS c ON c.position = p.position
 ), told AS (
     SELECT n.*,
         CASE n.type WHEN 'ClientUpserted' THEN CASE WHEN n.version % 5 = 0 THEN 'ClientProfileUpdated'
@@ -74,8 +53,9 @@ SELECT
          WHEN t.type IN ('TaskCreated', 'TaskCancelled') THEN 'user:advisor-' || t.number % 40
          WHEN t.type LIKE 'Client%' THEN 'agent:onboarding_agent@2.1' ELSE 'agent:' || t.agent || '@1.0' END,
     t.command_id, CASE WHEN t.type LIKE 'Client%' THEN t.command_id::text ELSE 'task-' || t.task END, CASE WHEN t.type <> 'TaskCompletionRejected' THEN t.token END,
-    CASE WHEN t.first THEN sha256(int8send(t.position)) END,
+    CASE WHEN t.first THEN substr(sha256(int8send(t.position)), 1, 16) END,
     CASE WHEN t.first AND t.type <> 'TaskLeaseExpired' THEN t.request END,
     l.created_at - interval '1 year' + t.position * interval '1 second'
 FROM told AS t CROSS JOIN fidelog.logs AS l
 WHERE l.tenant_id = 'default'
+ORDER BY t.position

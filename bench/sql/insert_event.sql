@@ -12,5 +12,5 @@ INSERT INTO fidelog.events (
 VALUES (
     current_setting('fidelog.tenant_id'), :position::bigint, 1, 'client-w-' || lpad(:position::text, 12, '0'), 1, :event_id::uuid,
     :type, 1, :data::json, ARRAY[:subject::text], :actor,
-    NULL, :command_id::uuid, :correlation_id, NULL, sha256(int8send(:position::bigint)), :request_hash::bytea,
+    NULL, :command_id::uuid, :correlation_id, NULL, substr(sha256(int8send(:position::bigint)), 1, 16), :request_hash::bytea,
     clock_timestamp());

@@ -23,7 +23,11 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "full_page_writes": "on",
     "wal_level": "replica",
     "wal_compression": "off",
-    "max_wal_size": "2GB",
+    # The first change of a page after a checkpoint puts the whole page into the WAL, so checkpoints are seldom; a recovery
+    # reads at most so much. Segments are used again instead of made anew.
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "4GB",
+    "min_wal_size": "512MB",
     "max_connections": "200",
     "shared_buffers": "256MB",
     "jit": "off",

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import base64
+from binascii import b2a_base64
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
 from eventstore.ids import RandomIds, Randomness
 from eventstore.vault.keys import (
+    CREDENTIAL,
     DATA_KEY_BYTES,
+    FINGERPRINT,
+    IDEMPOTENCY,
     KEY_BYTES,
     NONCE_BYTES,
+    REQUEST,
     DataKey,
+    KeyedHash,
     KeyUnavailable,
     MasterKeys,
-    keyed_hash,
 )
 
 Sealed = dict[str, str]
 """A sealed value as it stands in events and read models: {"fingerprint", "key", "sealed"}."""
 
 CACHED_KEYS = 20_000
-
-IDEMPOTENCY, REQUEST, FINGERPRINT, CREDENTIAL = b"idempotency key", b"request hash", b"fingerprint", b"credential"
-"""The purposes of keyed hashes: one key never hashes for two of them alike."""
 
 random_bytes = Randomness()
 
@@ -43,8 +46,9 @@ class Vault:
 
     def __init__(self, masters: MasterKeys) -> None:
         self._masters = masters
-        self._cache: dict[tuple[str, str], DataKey] = {}
-        self._tenants: dict[str, bytes] = {}
+        # Not a plain dict: to find its oldest entry it walks over all that were removed since it last grew.
+        self._cache: OrderedDict[tuple[str, str], DataKey] = OrderedDict()
+        self._tenants: dict[str, tuple[KeyedHash, KeyedHash, KeyedHash]] = {}
         self._ids = RandomIds()
 
     def key_for_sealing(self, tenant_id: str, subject: str) -> DataKey:
@@ -54,8 +58,9 @@ class Vault:
         """
         key = self._cache.get((tenant_id, subject))
         if key is None:
-            key_id, secret = self._ids(), random_bytes(DATA_KEY_BYTES)
-            wrapped = self._masters.wrap(secret, _name(tenant_id, subject, key_id), random_bytes(NONCE_BYTES))
+            key_id, drawn = self._ids(), random_bytes(DATA_KEY_BYTES + NONCE_BYTES)
+            secret, nonce = drawn[:DATA_KEY_BYTES], drawn[DATA_KEY_BYTES:]
+            wrapped = self._masters.wrap(secret, _name(tenant_id, subject, key_id), nonce)
             key = DataKey(key_id, secret, self._masters.current, wrapped)
             self._remember(tenant_id, subject, key)
         return key
@@ -77,7 +82,7 @@ class Vault:
         cache = self._cache
         cache[tenant_id, subject] = key
         if len(cache) > CACHED_KEYS:
-            del cache[next(iter(cache))]  # the oldest: a dict keeps the order in which its keys came
+            cache.popitem(last=False)
 
     def new_tenant_key(self, tenant_id: str) -> tuple[int, bytes]:
         """A tenant's key of keyed hashes, to be stored: (epoch, wrapped)."""
@@ -86,32 +91,33 @@ class Vault:
 
     def open_tenant(self, tenant_id: str, epoch: int, wrapped: bytes) -> None:
         """Take the tenant's key into use. Raises KeyUnavailable."""
-        self._tenants[tenant_id] = self._masters.unwrap(wrapped, epoch, _name(tenant_id, "", "hashes"))
+        key = self._masters.unwrap(wrapped, epoch, _name(tenant_id, "", "hashes"))
+        self._tenants[tenant_id] = KeyedHash(key, IDEMPOTENCY), KeyedHash(key, REQUEST), KeyedHash(key, CREDENTIAL)
 
     def idempotency_key(self, tenant_id: str, principal: str, kind: str, key: str) -> bytes:
         """How a command is recognised: a keyed hash of principal, kind (caller, internal or import) and key."""
-        return keyed_hash(self._tenants[tenant_id], IDEMPOTENCY, f"{principal}\n{kind}\n{key}".encode())
+        return self._tenants[tenant_id][0](f"{principal}\n{kind}\n{key}".encode())
 
     def request_hash(self, tenant_id: str, request: bytes) -> bytes:
         """The keyed hash of a request that is about no one person."""
-        return keyed_hash(self._tenants[tenant_id], REQUEST, request)
+        return self._tenants[tenant_id][1](request)
 
     def credential_hash(self, tenant_id: str, credential: str) -> bytes:
         """How a credential is stored: a keyed hash, which says nothing without the state folder."""
-        return keyed_hash(self._tenants[tenant_id], CREDENTIAL, credential.encode())
+        return self._tenants[tenant_id][2](credential.encode())
 
 
 def seal(key: DataKey, tenant_id: str, field: str, value: bytes) -> Sealed:
     """`value` encrypted under `key`, bound to tenant, field and key, with a keyed fingerprint of its plaintext.
 
-    The fingerprint (16 bytes of a keyed hash, hex) lets the domain see "changed or not" without the plaintext.
+    The fingerprint (a keyed hash, hex) lets the domain see "changed or not" without the plaintext.
     """
     nonce = random_bytes(NONCE_BYTES)
     box = key.cipher.encrypt(nonce, value, _bound(tenant_id, field, key.key_id))
     return {
-        "fingerprint": key.hash(FINGERPRINT, field.encode() + b"\n" + value)[:16].hex(),
+        "fingerprint": key.hash(FINGERPRINT, field.encode() + b"\n" + value).hex(),
         "key": key.key_id,
-        "sealed": base64.b64encode(nonce + box).decode("ascii"),
+        "sealed": b2a_base64(nonce + box, newline=False).decode("ascii"),
     }
 
 

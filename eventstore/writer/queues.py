@@ -90,10 +90,11 @@ class Answers:
 
     def add(self, outcomes: Iterable[tuple[Waiting, Outcome]]) -> None:
         """These are due: durable, or known to have failed (P6)."""
-        if not self._due:
-            self._none_due.clear()
-            asyncio.get_running_loop().call_soon(self._give)
+        idle = not self._due
         self._due.extend(outcomes)
+        if idle:
+            self._none_due.clear()
+            self._give()
 
     def _give(self) -> None:
         for _ in range(min(ANSWERS_AT_ONCE, len(self._due))):

@@ -1,4 +1,4 @@
-"""Cutting a tenant's streams into ranges of some thousand events, found by an index alone; and counting positions."""
+"""Cutting a tenant's streams into ranges of some ten thousand events, found by an index alone; and counting positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BOUNDARY = statement("projections", "replay_boundary")
 NEXT_STREAM = statement("projections", "replay_next_stream")
 COUNT = statement("projections", "replay_count")
 
-EVENTS_IN_RANGE = 10_000
+EVENTS_IN_RANGE = 50_000
 """In one range, unless a single stream has more."""
 
 COUNTED_AT_ONCE = 100_000

@@ -25,8 +25,6 @@ class Recorded(NamedTuple):
     recorded_at: datetime
 
 
-_recorded = tuple.__new__
-
 _NO_STREAM: Mapping[str, Folded] = {}
 
 
@@ -50,13 +48,14 @@ class Folder:
 
         Raises DamagedStream when versions are not 1, 2, 3 …, ReplayFailed for an event that this code does not know.
         """
-        decode, evolve = self._decode, self._evolve
-        name, state, version, position = None, None, 0, 0
+        decode, evolve, new = self._decode, self._evolve, tuple.__new__
+        name, state, version, position, size = None, None, 0, 0, 0
         for rows in batches:
             for row in rows:
                 stream, kind, schema_version, data, _, _, next_version, _, _ = row
                 if stream != name:
                     if name is not None:
+                        self.bytes = size
                         yield name, Folded(state, version, position, False, self._fold_version)
                     name, state, version = stream, None, 0
                     if (known := before.get(stream)) is not None:
@@ -65,14 +64,14 @@ class Folder:
                     what = f"after version {version} comes version {next_version}"
                     raise DamagedStream(self._tenant_id, stream, what)
                 try:
-                    recorded = _recorded(Recorded, (decode(kind, schema_version, data), *row[4:]))
-                    state = evolve(state, recorded)
+                    state = evolve(state, new(Recorded, (decode(kind, schema_version, data), *row[4:])))
                 except Exception as fault:
                     raise self._fault(row, fault) from fault
-                version, position = next_version, recorded.position
-                self.bytes += len(data)
+                version, position = next_version, row[5]
+                size += len(data)
             self.events += len(rows)
         if name is not None:
+            self.bytes = size
             yield name, Folded(state, version, position, False, self._fold_version)
 
     def _fault(self, row: Row, fault: Exception) -> ReplayFailed:

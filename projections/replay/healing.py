@@ -24,6 +24,8 @@ TURN = statement("projections", "replay_turn")
 LOCK_OR_FAIL = statement("projections", "replay_lock")
 UNMOVED = statement("projections", "replay_unmoved")
 CLOCK = statement("projections", "replay_clock")
+DURABLE = statement("projections", "replay_durable")
+"""Its commit is durable, and with it every one before: the log of PostgreSQL is written in order."""
 EVENTS_SINCE = statement("projections", "replay_events_since")
 
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS, MOST_BYTES = 100, 10, 500, 4 << 20
@@ -82,7 +84,7 @@ class Healer:
         self._waiting: list[Difference] = []
         self._bytes = 0
         self._thread = ThreadPoolExecutor(1)
-        self._running = _NOTHING
+        self._turn = self._running = _NOTHING
 
     def add(self, difference: Difference, size: int) -> None:
         """Heal the row soon; `size` is at least the bytes of its state.
@@ -91,40 +93,43 @@ class Healer:
         """
         if difference.row is not None and difference.row[-1] > self._model.fold_version:
             raise NewerFold(self._model.table, difference.row[-1], self._model.fold_version)
+        if len(self._waiting) >= self._pace.rows or self._bytes >= MOST_BYTES:
+            self._send()  # before the next is taken in: one is always left for `finish`, whose commit is durable
         self._waiting.append(difference)
         self._bytes += size
         if difference.row is not None:
             self._bytes += sum(len(value) for value in difference.row if isinstance(value, bytes))
-        if len(self._waiting) >= self._pace.rows or self._bytes >= MOST_BYTES:
-            self._send()
 
     def finish(self) -> None:
         """Heal what is left and wait for it. Raises as `add` does."""
         if self._waiting:
-            self._send()
+            self._send(last=True)
         self._running.result()
 
     def close(self) -> None:
         """Wait for the transaction under way; what still waits is left as it is."""
-        self._thread.shutdown(wait=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _send(self) -> None:
-        self._running.result()
+    def _send(self, *, last: bool = False) -> None:
+        """Hand over what waits. One batch may be under way and one be ready for its turn."""
         batch, self._waiting, self._bytes = self._waiting, [], 0
-        self._running = self._thread.submit(self._heal, batch)
+        self._turn.result()
+        self._turn, self._running = self._running, self._thread.submit(self._heal, batch, self._running, last)
 
-    def _heal(self, batch: Sequence[Difference]) -> None:
+    def _heal(self, batch: Sequence[Difference], before: Future[None], last: bool) -> None:
+        before.result()  # nothing is done after a fault
         while batch:
             number = self._pace.rows  # it may have fallen since the batch was gathered
-            self._heal_part(_Part(self._model, self._tenant_id, batch[:number]))
+            part = _Part(self._model, self._tenant_id, batch[:number])
             batch = batch[number:]
+            self._heal_part(part, durable=last and not batch)
 
-    def _heal_part(self, part: _Part) -> None:
+    def _heal_part(self, part: _Part, durable: bool) -> None:
         deadline = time.monotonic() + LOCK_SECONDS
         careful = False
         while True:
             try:
-                self._replace(part, careful)
+                self._replace(part, careful, durable)
                 return
             except (errors.LockNotAvailable, errors.DeadlockDetected) as busy:
                 if time.monotonic() > deadline:
@@ -145,13 +150,14 @@ class Healer:
                     self._session.call(ROLLBACK)
             self._pause()
 
-    def _replace(self, part: _Part, careful: bool) -> None:
+    def _replace(self, part: _Part, careful: bool, durable: bool) -> None:
         """One transaction."""
-        held = self._replace_carefully(part) if careful else self._replace_unmoved(part)
+        commit: list[Call] = [(DURABLE, ()), (COMMIT, ())] if durable else [(COMMIT, ())]
+        held = self._replace_carefully(part, commit) if careful else self._replace_unmoved(part, commit)
         self.healed += len(part.ids)
         self._pace.held(held, len(part.ids))
 
-    def _replace_unmoved(self, part: _Part) -> float:
+    def _replace_unmoved(self, part: _Part, commit: Sequence[Call]) -> float:
         """For how many seconds the lock was held. One trip: the lock never waits for this process.
 
         Raises an error of UNEXPECTED_ROWS, and changes nothing, when a stream moved since it was folded.
@@ -165,11 +171,11 @@ class Healer:
             trip.append((self._model.delete, self._deleting(part.there)))
         if part.insert is not None:
             trip.append((self._model.insert, part.insert))
-        answers = self._session.trip([*trip, (CLOCK, ()), (COMMIT, ())])
-        locked, done = answers[4][0][1], answers[-2][0][0]
+        answers = self._session.trip([*trip, (CLOCK, ()), *commit])
+        locked, done = answers[4][0][1], answers[len(trip)][0][0]
         return float((done - locked).total_seconds())
 
-    def _replace_carefully(self, part: _Part) -> float:
+    def _replace_carefully(self, part: _Part, commit: Sequence[Call]) -> float:
         """For how many seconds the lock was held. Folds what came since under it, and deletes rows that should not be
         there."""
         call, tenant = self._session.call, self._tenant_id.encode()
@@ -184,7 +190,7 @@ class Healer:
         call(self._model.delete, self._deleting(part.ids))
         if insert is not None:
             call(self._model.insert, insert)
-        call(COMMIT)
+        self._session.trip(commit)
         return time.monotonic() - locked
 
     def _deleting(self, ids: Sequence[str]) -> Sequence[bytes]:

@@ -6,13 +6,18 @@ it. No lock of a tenant is taken: the tail never touches what it has indexed, an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from psycopg import errors
 
 from eventstore import arrays
 from eventstore.statements import statement
 from eventstore.writer.frame import BEGIN, COMMIT, ROLLBACK, SET_TENANT
 from projections.audit_index import NAME
+from projections.replay.faults import ReplayFailed
+from projections.replay.healing import LOCK_SECONDS
 from projections.replay.replayable import Found, Tally, Work
 from projections.replay.sessions import Row, Session, int8, snapshot, text
 from projections.tail import LOCK_CHECKPOINT
@@ -73,7 +78,7 @@ class IndexedEvents:
             for row in unlike:
                 self._tell(work, tenant_id, row)
         else:
-            _replace(work.healing, tenant_id, [(row[0], row[1]) for row in unlike])
+            _replace(work, work.healing, tenant_id, [(row[0], row[1]) for row in unlike])
         return Tally(part.last - part.after, 0, len(unlike))
 
     def _tell(self, work: Work, tenant_id: str, row: Row) -> None:
@@ -98,7 +103,7 @@ class IndexedEvents:
             for place in wrong if work.healing is None else ():
                 work.found(Found(self.name, tenant_id, _id(place), "row", "present", "absent"))
             if work.healing is not None:
-                _replace(work.healing, tenant_id, wrong)
+                _replace(work, work.healing, tenant_id, wrong)
             tally.rows += end[2]
             tally.differing += len(wrong)
         return tally
@@ -121,10 +126,22 @@ def _reached(session: Session, tenant_id: str) -> int:
     return int(rows[0][0]) if rows else 0
 
 
-def _replace(session: Session, tenant_id: str, places: Sequence[Place]) -> None:
+def _replace(work: Work, session: Session, tenant_id: str, places: Sequence[Place]) -> None:
+    """Bring these rows level. Raises ReplayFailed when the tail, or other replays, held the checkpoint for too long."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while places:
+        try:
+            _replace_at_once(session, tenant_id, places)
+            return
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as busy:
+            if time.monotonic() > deadline:
+                what = f"the checkpoint of {NAME} of tenant {tenant_id} was not given in {LOCK_SECONDS:g} s"
+                raise ReplayFailed(what) from busy
+        work.pause()
+
+
+def _replace_at_once(session: Session, tenant_id: str, places: Sequence[Place]) -> None:
     """One transaction: the rows go, and those that events call for come again. The tail waits meanwhile."""
-    if not places:
-        return
     tenant = tenant_id.encode()
     positions, subjects = arrays.int8_array([p for p, _ in places]), arrays.text_array([s for _, s in places])
     try:

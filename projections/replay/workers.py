@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import psycopg
 
 from projections.replay.faults import Cancelled, ReplayFailed
 from projections.replay.healing import Pace
+from projections.replay.memory import keep_between_batches
 from projections.replay.replayable import Found, Replayable, Tally
 from projections.replay.sessions import Session
 
@@ -29,8 +29,6 @@ FOUND_AT_ONCE = 20
 STOP_SECONDS = 5.0
 NICENESS = 10
 """Whoever serves on this machine comes first."""
-SWITCH_SECONDS = 0.0005
-"""How long the thread that holds the tenant's lock may wait for the one that folds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +89,8 @@ class PipedWork:
 
 
 def _work(pipe: Connection[Any, Any], keeper_url: str, models: Callable[[], Sequence[Replayable]], heal: bool) -> None:
-    sys.setswitchinterval(SWITCH_SECONDS)
     os.nice(NICENESS)
+    keep_between_batches()
     try:
         work = PipedWork(pipe, keeper_url, heal)
         by_name = {model.name: model for model in models()}

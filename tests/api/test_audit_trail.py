@@ -18,7 +18,7 @@ KEYS = [
     "on_behalf_of", "position", "recorded_at", "request_hash", "schema_version", "stream", "subjects", "type", "version",
 ]  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-HASH = re.compile(r"[0-9a-f]{64}")
+HASH = re.compile(r"[0-9a-f]{32}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 

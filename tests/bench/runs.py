@@ -15,6 +15,7 @@ LEFT_OUT = Row(
     "S2 engine", "rate", "ours", "Emmett | npm", Goal("≥", 8.0), "npm is missing; install it: apt-get install npm"
 )
 INVALID = Row("S3 lifecycles", "rate", "ours", "a queue", Goal("≥", 2.0))
+INVALID_FACT = Fact("S3 lifecycles", "memory", None, "MiB", Goal("≤", 512.0))
 FACTS = (
     Fact("S4 replay", "events", 0.17, TIMES, Goal("≥", 0.2), "raw COPY", rounds=(0.16, 0.17, 0.18)),
     Fact("S5 by client", "p99", 8.1, "ms", Goal("≤", 10.0)),
@@ -38,5 +39,5 @@ def results() -> Results:
     writes.add(WRITES, series({"ours": [300, 330, 360], "plain": [100, 150, 120]}), [MET, MISSED])
     engine = Report("S2", "the engine", ["pgbench"], rows=[(LEFT_OUT, None)], facts=list(FACTS))
     lifecycles = Report("S3", "task lifecycles", [], failed="the queue answered nothing")
-    works = [results_of(writes, []), results_of(engine, []), results_of(lifecycles, [INVALID])]
+    works = [results_of(writes, []), results_of(engine, []), results_of(lifecycles, [INVALID, INVALID_FACT])]
     return Results("2026-11-25 12:00 UTC", "0123456789ab", "python -m bench", {"cores": "2"}, works)

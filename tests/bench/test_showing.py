@@ -13,6 +13,7 @@ from bench import page
 from bench.plot import LONGEST, plot, shortened
 from bench.report import TIMES, Goal
 from bench.results import Results, read
+from bench.self_check import findings
 from bench.works import WORKS
 from tests.bench.runs import results
 
@@ -35,6 +36,7 @@ def test_goals_say_met_or_by_how_much_missed(run: Results) -> None:
         (8.1, "met"),
         (None, "not run: npm is missing"),
         (None, "invalid: the queue answered nothing"),
+        (None, "invalid: the queue answered nothing"),
     ]
     assert Goal("≤", 0.4).verdict(0.5) == "missed by 25%"
     assert Goal("≥", 2.0).verdict(2.0) == "met"
@@ -49,6 +51,14 @@ def test_a_goal_within_the_noise_is_called_so(run: Results) -> None:
     assert [line.noise.holds(line.goal.ratio) for line in ratios if line.noise and line.goal] == [False, True]
 
 
+def test_a_self_check_counts_what_lies_outside_beside_what_chance_leaves_out(run: Results) -> None:
+    """Of several noises each misses the truth now and then: a ratio outside of its own is a fault only if chance does
+    not explain it."""
+    *told, count = findings(run)
+    assert ["OUTSIDE" in line for line in told] == [True, True, True]
+    assert count == "1.0 lies outside of the noise of 3 of 3 ratios; by chance alone, of 0.8"
+
+
 def test_the_page_has_every_line_note_and_command(run: Results) -> None:
     """Nothing found is left out, whether met, missed, not run or invalid."""
     text = page.text(run, {}, "performance.svg")
@@ -57,7 +67,7 @@ def test_the_page_has_every_line_note_and_command(run: Results) -> None:
     for work in run.works:
         assert f"## {work.name}: {work.title}" in text
         assert all(said in text for said in (*work.notes, *work.commands, work.failed))
-    assert "3 of 7 goals are met. The others:" in text
+    assert "3 of 8 goals are met. The others:" in text
     assert all(said in text for said in (run.date, run.commit, run.command, "| cores | 2 |"))
 
 

@@ -89,8 +89,8 @@ NOT_HOT = {
     "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes",
     "lock_tail_checkpoint", "save_tail_checkpoint",
     # replay: by ranges, under the keeper's own settings (tests/projections/replay/test_plans.py)
-    "replay_turn", "replay_lock", "replay_unmoved", "replay_clock", "replay_events", "replay_events_since",
-    "replay_boundary", "replay_next_stream", "replay_count",
+    "replay_turn", "replay_lock", "replay_unmoved", "replay_clock", "replay_durable", "replay_events",
+    "replay_events_since", "replay_boundary", "replay_next_stream", "replay_count",
     "range_client_profiles", "range_agent_tasks", "delete_client_profiles", "delete_agent_tasks",
     "newest_fold_client_profiles", "newest_fold_agent_tasks", "tail_position",
     "index_unlike", "index_too_many", "index_drop", "index_again",

@@ -23,6 +23,7 @@ TENANT = Statement("tenant", "SELECT current_setting('fidelog.tenant_id'), $1::i
 LATER = Statement("later", "SELECT n FROM fidelog.made_later WHERE n = $1::int")
 LOCKED = Statement("locked", "SELECT pg_advisory_xact_lock(1)::text, $1::int")
 SLEEPS = Statement("sleeps", "SELECT pg_sleep($1::int)::text")
+MODE = Statement("mode", "SELECT current_setting('plan_cache_mode'), $1::int")
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE usename = 'fidelog_reader' AND datname = current_database()"
 
 
@@ -50,6 +51,17 @@ def test_each_of_many_reads_asked_together_gets_its_own_rows(database: Database)
         async with reading(database, sessions=3) as reader:
             for _ in range(20):
                 assert await together(reader, *((ECHO, n) for n in range(50))) == [[(n,)] for n in range(50)]
+
+    asyncio.run(check())
+
+
+def test_reads_that_are_planned_for_their_values_have_sessions_of_their_own(database: Database) -> None:
+    """There no plan is kept; reads by key keep theirs."""
+
+    async def check() -> None:
+        async with reading(database) as reader:
+            for mode, read in (("force_custom_plan", reader.rows_planned), ("auto", reader.rows)) * 2:
+                assert await read("default", MODE, (1,)) == [(mode, 1)]
 
     asyncio.run(check())
 

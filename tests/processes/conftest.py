@@ -17,6 +17,7 @@ Command = Callable[..., tuple[int, str, str]]
 def prepared() -> Iterator[Folders]:
     """A migrated embedded database that is not running; only to be copied."""
     with new_folders() as folders:
+        folders.patience = 150  # every test here needs what this makes; a busy machine may take its time
         done = folders.run("migrate")
         assert done.returncode == 0, done.stderr
         assert folders.postgres() == []

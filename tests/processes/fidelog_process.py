@@ -10,12 +10,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil  # type: ignore[import-untyped, unused-ignore]
@@ -25,22 +23,13 @@ from psycopg.rows import TupleRow
 from eventstore.embedded import EmbeddedServer
 from eventstore.embedded.processes import live_postmaster, processes_in, wait_until_gone
 from tests.conftest import scratch
+from tests.waiting import LIMIT, until
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-c", "from api.cli import main; main()")
-LIMIT = 30.0
 READY = re.compile(r"Fidelog is ready at (http://\S+:\d+)")
 
 _numbers = itertools.count(1)
-
-
-def until(what: str, condition: Callable[[], Any], seconds: float = LIMIT) -> Any:
-    """Poll until the condition is true; its value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(0.01)
-    return value
 
 
 def environment(**changes: str | None) -> dict[str, str]:
@@ -55,6 +44,8 @@ class Folders:
     """A data folder and a state folder below a short temporary folder, and the processes that use them."""
 
     outer: Path
+    patience: float = LIMIT
+    """Seconds a command may take."""
     started: list[FidelogProcess] = field(default_factory=list)
 
     @property
@@ -74,8 +65,9 @@ class Folders:
         return self.state / "master-keys"
 
     def settings(self) -> dict[str, str]:
-        """Environment variables: these folders, any port."""
-        return {"FIDELOG_PORT": "0", "FIDELOG_DATA_DIR": str(self.data), "FIDELOG_STATE_DIR": str(self.state)}
+        """Environment variables: these folders, any port, and callers as busy as they like."""
+        folders = {"FIDELOG_DATA_DIR": str(self.data), "FIDELOG_STATE_DIR": str(self.state)}
+        return {"FIDELOG_PORT": "0", "FIDELOG_RATE_PER_SECOND": "1000000", "FIDELOG_RATE_BURST": "1000000", **folders}
 
     def serve(self, *arguments: str, **changes: str | None) -> FidelogProcess:
         """Start `fidelog serve`; it is ended with these folders."""
@@ -83,10 +75,10 @@ class Folders:
         return self.started[-1]
 
     def run(self, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+        """Run a command to its end, which comes within `patience`."""
         variables = environment(**{**self.settings(), **changes})
         return subprocess.run(
-            [*COMMAND, *arguments], env=variables, cwd=self.outer, capture_output=True, text=True, timeout=LIMIT
+            [*COMMAND, *arguments], env=variables, cwd=self.outer, capture_output=True, text=True, timeout=self.patience
         )
 
     def postgres(self) -> list[psutil.Process]:
@@ -166,6 +158,10 @@ class FidelogProcess:
         """Everything written to standard error."""
         return self._stderr.read_text()
 
+    def tracebacks(self) -> bool:
+        """Whether something failed in a way nobody foresaw: in a line of the log, or past it."""
+        return "traceback" in self.stderr().lower()
+
     def ready(self, seconds: float = LIMIT) -> FidelogProcess:
         """Wait for the ready line."""
         until("the ready line", lambda: "\n" in self.stdout() or self.process.poll() is not None, seconds)
@@ -193,6 +189,10 @@ class FidelogProcess:
         """A client of it, closed with it."""
         self._clients.append(httpx.Client(base_url=url or self.url, timeout=LIMIT, verify=False))
         return self._clients[-1]
+
+    def resident_bytes(self) -> int:
+        """Memory of the process, as the system counts it."""
+        return int(psutil.Process(self.process.pid).memory_info().rss)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from tests.clusters import CLEAR_NAMES
-from tests.processes.fidelog_process import until
+from tests.waiting import until
 
 WRITERS = 24
 PROFILES = ("conservative", "moderate", "growth")

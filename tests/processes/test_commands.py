@@ -18,7 +18,8 @@ from eventstore.database import LOGINS
 from eventstore.embedded.processes import processes_in
 from tests.clusters import CLEAR_NAMES
 from tests.processes.conftest import Command, refusal
-from tests.processes.fidelog_process import COMMAND, FidelogProcess, Folders, environment, new_folders, until
+from tests.processes.fidelog_process import COMMAND, FidelogProcess, Folders, environment, new_folders
+from tests.waiting import until
 
 COMMANDS = ("serve", "demo", "migrate", "status", "replay", "database-url")
 BODY = {"client_id": "client-001", "full_name": CLEAR_NAMES[0], "risk_profile": "moderate"}

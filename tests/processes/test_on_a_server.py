@@ -18,7 +18,8 @@ from eventstore.database import LOGINS
 from eventstore.embedded import EmbeddedServer
 from tests.clusters import CLEAR_NAMES, Cluster
 from tests.processes.conftest import Command, refusal
-from tests.processes.fidelog_process import Folders, new_folders, until
+from tests.processes.fidelog_process import Folders, new_folders
+from tests.waiting import until
 
 CLIENT = {"client_id": "client-001", "full_name": CLEAR_NAMES[0], "risk_profile": "moderate"}
 TASK = {

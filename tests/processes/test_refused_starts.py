@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from eventstore.vault.keys import KeyUnavailable, MasterKeys
@@ -55,6 +56,12 @@ BAD_SETTINGS = [
     ("FIDELOG_JWT_ISSUER", "https://only.this"),
     ("FIDELOG_JWT_LEEWAY", "-1"),
     ("FIDELOG_JWT_ALGORITHMS", "none"),
+    ("FIDELOG_CONNECTIONS", "0"),
+    ("FIDELOG_HEADER_BYTES", "16k"),
+    ("FIDELOG_BODY_SECONDS", "-1"),
+    ("FIDELOG_STATEMENT_SECONDS", "inf"),
+    ("FIDELOG_RATE_PER_SECOND", "0.5"),
+    ("FIDELOG_REQUEST_LOG", "yes"),
 ]
 
 
@@ -100,6 +107,19 @@ def test_a_database_without_its_master_key_is_refused(folders: Folders, damage: 
     assert "FIDELOG_STATE_DIR" in refusal(done.stderr)
     assert sorted(folders.state.rglob("*")) == before
     assert folders.postgres() == []
+
+
+def test_a_login_that_may_do_too_much_is_refused(folders: Folders) -> None:
+    """Exit 1 and one line with the statement that puts it right; after that statement it starts."""
+    served = folders.serve().ready()
+    with psycopg.connect(folders.superuser_url(), autocommit=True) as superuser:
+        superuser.execute("GRANT UPDATE ON fidelog.events TO fidelog_writer")
+        done = folders.run("serve")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "REVOKE UPDATE ON TABLE fidelog.events FROM fidelog_writer" in refusal(done.stderr)
+        superuser.execute("REVOKE UPDATE ON TABLE fidelog.events FROM fidelog_writer")
+    folders.serve().ready()
+    assert served.stop() == 0
 
 
 @pytest.mark.parametrize(

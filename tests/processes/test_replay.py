@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer
 from eventstore.embedded.processes import wait_until_gone
 from tests.processes.conftest import Command, refusal
-from tests.processes.fidelog_process import COMMAND, Folders, environment, new_folders, until
+from tests.processes.fidelog_process import COMMAND, Folders, environment, new_folders
 from tests.projections.replay.harness import STORY, TASK, append, damage, heal, onboarded, table, unguarded
+from tests.waiting import until
 
 LEVEL = (
     "agent_tasks  3 rows, {} brought level\naudit_index  0 rows, 0 brought level\n"
@@ -217,7 +219,7 @@ def test_progress_is_shown_on_a_terminal_only(folders: Folders, database: Databa
             env=environment(**folders.settings(), TERM="xterm"), cwd=folders.outer,
             stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=30,
         )  # fmt: skip
-        shown = os.read(ours, 1 << 16).decode()
+        shown = _all_shown(ours)
     finally:
         os.close(ours)
         os.close(theirs)
@@ -225,6 +227,14 @@ def test_progress_is_shown_on_a_terminal_only(folders: Folders, database: Databa
     assert f"{len(STORY)}/{len(STORY)}" in shown
     assert "\x1b[" in shown
     assert folders.run("replay", *ONE).stderr == ""
+
+
+def _all_shown(terminal: int) -> str:
+    """All that was written to a terminal whose writers ended: one read gives some thousand bytes of it."""
+    parts = []
+    while select.select([terminal], [], [], 0.2)[0]:
+        parts.append(os.read(terminal, 1 << 16))
+    return b"".join(parts).decode()
 
 
 def test_an_embedded_server_is_started_and_stopped(prepared: Folders, command: Command) -> None:

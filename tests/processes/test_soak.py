@@ -15,6 +15,7 @@ from tests.processes.fidelog_process import Folders
 from tests.soak.findings import Findings, Tell
 from tests.soak.http_client import Connection
 from tests.soak.kill_rounds import Size, kill_rounds
+from tests.soak.large_bodies import large_bodies
 from tests.soak.mutated_requests import mutated_requests
 from tests.soak.requests import Ground
 from tests.soak.sharing import share
@@ -45,6 +46,11 @@ def test_every_route_is_mutated() -> None:
 def test_mutated_requests(folders: Folders) -> None:
     """Requests that are nearly right are refused as documented, echo no value and store nothing."""
     uvloop.run(mutated_requests(folders, SEED, tell, 300)).assert_passed()
+
+
+def test_large_bodies(folders: Folders) -> None:
+    """A hundred clients with bodies of a mebibyte are each answered, a small one among them too, within 400 MiB."""
+    uvloop.run(large_bodies(folders, tell, clients=100, rounds=1)).assert_passed()
 
 
 def test_agents_share_tasks(folders: Folders) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from eventstore.vault.keys import DataKey
-from eventstore.vault.vault import REQUEST, seal, unseal
+from eventstore.vault.keys import REQUEST, DataKey
+from eventstore.vault.vault import seal, unseal
 from projections.codec import EVENT_TYPES, SCHEMA_VERSION, SEALED_FIELDS, Codec, UnknownEvent
 from projections.queries import CONTEXTS
 

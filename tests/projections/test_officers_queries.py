@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from bench.disk import disk
-from bench.fill import fill, fill_index, fill_read_models
+from bench.fill import fill
+from bench.fill_rows import fill_index, fill_read_models
 from bench.grown import Grown, named
 from bench.officers_queries import QUERIES, Officer, drawn_from, names
 from bench.rounds import MeasurementError

@@ -57,6 +57,16 @@ def test_a_handler_that_fails_saves_nothing_of_its_batch(pg: Cluster, database: 
     assert rows(database, CHECKPOINT) == [(5, None)]
 
 
+def test_a_tail_does_not_wait_for_the_disk(database: Database) -> None:
+    """What it writes and its checkpoint stand or fall together, so neither need outlive a crash; the writer's login waits."""
+
+    async def check() -> list[tuple[Any, ...] | None]:
+        async with session(database) as connection:
+            return [await (await connection.execute(b"SHOW synchronous_commit")).fetchone()]
+
+    assert asyncio.run(check()) == [("off",)]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 5, 500])
 def test_a_fault_stops_the_tail_exactly_before_the_event(pg: Cluster, database: Database, batch: int) -> None:
     """What stands before the event is handled, whatever the batch; the fault is recorded, without the error's text;

@@ -16,6 +16,7 @@ from tests.processes.fidelog_process import Folders, new_folders
 from tests.soak.findings import Findings
 from tests.soak.held_snapshot import held_snapshot
 from tests.soak.kill_rounds import Size, kill_rounds
+from tests.soak.large_bodies import large_bodies
 from tests.soak.mutated_requests import mutated_requests
 from tests.soak.replay_under_load import EVENTS, replay_under_load
 
@@ -56,11 +57,17 @@ def _mutants(options: argparse.Namespace, folders: Folders) -> Findings:
     return uvloop.run(mutated_requests(folders, options.seed, tell))
 
 
+def _bodies(options: argparse.Namespace, folders: Folders) -> Findings:
+    _prepare(folders)
+    return uvloop.run(large_bodies(folders, tell))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Folders], Findings]] = {
     "kills": _kills,
     "replay": _replay,
     "mutants": _mutants,
     "snapshot": _snapshot,
+    "bodies": _bodies,
 }
 
 

@@ -144,7 +144,7 @@ class _Rounds:
             if server.process.poll() is not None or await asyncio.to_thread(server.stop) != 0:
                 faults.append("a process did not stop as it should")
         for server in self.stage.folders.started:
-            if "Traceback" in server.stderr():
+            if server.tracebacks():
                 faults.append(f"a process failed in a way nobody foresaw: {server.stderr()[-2000:]}")
         faults += [f"a name in clear in {file}" for file in _files_with_names(self.stage.folders)]
 

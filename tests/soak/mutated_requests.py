@@ -26,6 +26,10 @@ from tests.soak.trail import Trail, reads_that_differ
 SECONDS = 10.0
 """As long as an answer may take."""
 STEP = 500
+MIB = 1 << 20
+ENOUGH_FOR_MEMORY = 10_000
+"""Fewer requests do not fill what a process keeps: caches, pools."""
+GROWTH = 1.05
 LEAKS = (
     "traceback", 'file "', "psycopg", "sqlstate", "pydantic", "postgres", "relation \"", "duplicate key value", "fidelog.",
     "orjson", "jiter", "exception", "errno", "0x7f",
@@ -70,7 +74,14 @@ async def mutated_requests(folders: Folders, seed: int, tell: Tell, number: int 
     """On a prepared data folder that is not running."""
     server = await asyncio.to_thread(lambda: folders.serve().ready())
     run = _Run(server.url, Random(seed))
-    await run.all(number, tell)
+    half = number // 2
+    await run.all(half, tell)
+    first = server.resident_bytes()
+    await run.all(number - half, tell)
+    grown = server.resident_bytes() / first
+    run.findings.line(f"memory: {first / MIB:.0f} MiB after the first half, {grown:.3f} of it after the second")
+    if number >= ENOUGH_FOR_MEMORY:
+        run.findings.require(grown <= GROWTH, f"memory grew to {grown:.3f} of what the first half took")
     await run.check_log()
     findings = run.findings
     findings.faults += await asyncio.to_thread(replay_check, folders)

@@ -67,7 +67,7 @@ async def replay_under_load(folders: Folders, tell: Tell, events: int = EVENTS) 
     for name, done in (("replay", replayed), ("replay --check", checked)):
         _judge(findings, name, done, events)
     findings.require(await asyncio.to_thread(server.stop) == 0, "the server did not stop as it should")
-    findings.require("Traceback" not in server.stderr(), f"the server failed: {server.stderr()[-2000:]}")
+    findings.require(not server.tracebacks(), f"the server failed: {server.stderr()[-2000:]}")
     return findings.finish()
 
 

@@ -1,7 +1,7 @@
 // One round of job lifecycles through a queue in Node, as bench/peers/lifecycles.py does it in Python. The order comes as
 // the one argument, in JSON: url, seconds, in_flight (enqueuing calls at once), open (jobs open at once, at most), payload.
 
-const WARM_UP_SECONDS = 1; // V8 compiles what runs often; nothing of this is counted
+const WARM_UP_SECONDS = 1; // V8 compiles what runs often; nothing of this is counted, but the load goes on from it
 const DRAIN_SECONDS = 60;
 const POLL_MILLISECONDS = 10;
 
@@ -24,18 +24,22 @@ export function worked(number = 1) {
 export async function measure(pool, enqueue, completed) {
   const number = async () => Number((await pool.query(completed)).rows[0].number);
   const first = await number();
-  await load(enqueue, WARM_UP_SECONDS);
-  await drain(async () => (await number()) - first);
+  const loaded = load(enqueue, WARM_UP_SECONDS + order.seconds);
+  await sleep(WARM_UP_SECONDS * 1000);
+  const started = performance.now();
   const before = await number();
   const warmUp = times.length;
-  const started = performance.now();
-  await load(enqueue, order.seconds);
-  const after = await number();
+  await sleep(order.seconds * 1000);
   const seconds = (performance.now() - started) / 1000;
+  const after = await number();
+  const until = times.length;
+  await loaded;
   await drain(async () => (await number()) - first);
-  const answer = { count: after - before, seconds, sent: times.length, times: times.slice(warmUp) };
+  const answer = { count: after - before, seconds, sent: times.length, times: times.slice(warmUp, until) };
   console.log(JSON.stringify(answer));
 }
+
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function load(enqueue, seconds) {
   const end = performance.now() + seconds * 1000;
@@ -58,6 +62,6 @@ async function drain(done) {
   const end = performance.now() + DRAIN_SECONDS * 1000;
   while ((await done()) < times.length) {
     if (performance.now() > end) throw new Error(`${times.length} jobs were enqueued and not all completed`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+    await sleep(POLL_MILLISECONDS);
   }
 }

@@ -127,6 +127,9 @@ def test_keys_are_administered_over_http(door: Door) -> None:
     assert keys.parse(key["key"]) is not None
     listed = {one["key_id"]: one for one in admin.get("/admin/keys").json()["keys"]}
     assert listed[key["key_id"]]["status"] == "active"
+    assert {one["actor"]: one["kind"] for one in listed.values()}.items() >= {
+        ("agent:reb@2", "algorithm"), ("user:olga", "natural person"),
+    }  # fmt: skip
     assert key["key"] not in admin.get("/admin/keys").text
     assert admin.delete(f"/admin/keys/{key['key_id']}").json() == {"key_id": key["key_id"], "status": "revoked"}
     again = problem(

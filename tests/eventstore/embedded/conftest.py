@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,25 +17,14 @@ import pytest
 
 from eventstore.embedded import EmbeddedServer
 from eventstore.embedded.processes import wait_until_gone
+from tests.conftest import scratch
 
 PROJECT = Path(__file__).resolve().parents[3]
-LIMIT = 30.0
 
 
-def short_folder() -> str:
-    """Return a folder with a short path, in memory when there is room: killed processes lose nothing there either."""
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
-    return str(memory) if roomy else "/tmp"
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """Poll until the condition is true; return its value."""
-    deadline = time.monotonic() + LIMIT
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the awaited condition did not come true"
-        time.sleep(0.005)
-    return value
+def short_folder() -> Path:
+    """A new folder with a short path."""
+    return Path(tempfile.mkdtemp(prefix="fe-", dir=scratch() or "/tmp")).resolve()
 
 
 def postmaster_pid(data_dir: Path) -> int:
@@ -117,7 +105,7 @@ class JoiningProcess:
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """A data folder that does not exist yet, inside a temporary folder with a short path."""
-    outer = Path(tempfile.mkdtemp(prefix="fe-", dir=short_folder())).resolve()
+    outer = short_folder()
     yield outer / "d"
     while processes := postgres_processes(outer):
         for process in processes:
@@ -129,7 +117,7 @@ def data_dir() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def template() -> Iterator[Path]:
     """A cluster folder to copy, because initdb is what takes longest."""
-    outer = Path(tempfile.mkdtemp(prefix="fe-", dir=short_folder())).resolve()
+    outer = short_folder()
     server = EmbeddedServer(outer / "d", notice=lambda line: None)
     server.join()
     server.leave()

@@ -8,8 +8,9 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 import pytest
 
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError, processes
+from tests.waiting import until
 
-from .conftest import JoiningProcess, postgres_processes, query, wait_for
+from .conftest import JoiningProcess, postgres_processes, query
 
 MakeServer = Callable[..., EmbeddedServer]
 MakeProcess = Callable[..., JoiningProcess]
@@ -17,7 +18,9 @@ MakeProcess = Callable[..., JoiningProcess]
 
 def running_initdb(data_dir: Path) -> psutil.Process:
     """Wait for initdb to run and return its process."""
-    found: list[psutil.Process] = wait_for(lambda: [p for p in postgres_processes(data_dir) if p.name() == "initdb"])
+    found: list[psutil.Process] = until(
+        "initdb runs", lambda: [p for p in postgres_processes(data_dir) if p.name() == "initdb"]
+    )
     return found[0]
 
 
@@ -53,7 +56,7 @@ def test_user_killed_in_the_middle_of_initdb(
     creator.begin("join")
     initdb = running_initdb(data_dir)
     half_made = Path(initdb.cwd())
-    wait_for((half_made / "global").exists)
+    until("initdb has begun", (half_made / "global").exists)
     initdb.suspend()
     creator.kill()
     assert half_made.exists()

@@ -20,7 +20,7 @@ from eventstore.ids import RandomIds
 from eventstore.pipeline import Pipeline
 from eventstore.records import Envelope, Sealing
 from eventstore.vault.keys import DataKey, MasterKeys
-from eventstore.vault.vault import REQUEST, Vault, seal
+from eventstore.vault.vault import Vault, seal
 from eventstore.writer.engine import Engine
 from eventstore.writer.queues import Limits
 from eventstore.writer.transaction import STATEMENTS
@@ -58,12 +58,11 @@ def envelope(
     request = b"POST\n/clients\nuser:test\n" + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     command_id = _ids()
 
-    def bind(data_key: DataKey) -> tuple[RecordClient, bytes]:
-        sealed = seal(data_key, tenant_id, "client.full_name", name.encode())
-        return RecordClient(client_id, sealed, risk_profile), data_key.hash(REQUEST, request)
+    def build(data_key: DataKey) -> RecordClient:
+        return RecordClient(client_id, seal(data_key, tenant_id, "client.full_name", name.encode()), risk_profile)
 
-    guess = vault.key_for_sealing(tenant_id, client_id)
-    command, request_hash = bind(guess)
+    sealing = Sealing(client_id, vault.key_for_sealing(tenant_id, client_id), build, request)
+    command, request_hash = sealing.bind(sealing.key)
     return Envelope(
         tenant_id=tenant_id,
         actor="user:test",
@@ -74,7 +73,7 @@ def envelope(
         ),
         request_hash=request_hash,
         correlation_id=command_id,
-        sealing=Sealing(client_id, guess, bind),
+        sealing=sealing,
         size=size,
     )
 

@@ -95,6 +95,34 @@ def test_a_key_used_for_another_request_is_refused_also_within_one_batch(pg: Clu
     assert assert_gapless(database) == 1
 
 
+def test_a_command_recorded_under_hashes_of_32_bytes_is_recognised_by_their_first_16(
+    pg: Cluster, database: Database
+) -> None:
+    """P5: also in a log that was begun with longer ones."""
+
+    async def check() -> None:
+        vault = await vault_of(pg, database)
+        async with writing(database, vault) as writer:
+            first = envelope(vault, "c", key="k")
+            assert first.request_hash is not None
+            first.idempotency_key += bytes(16)
+            first.request_hash += bytes(16)
+            recorded = await writer.submit(first)
+            again = await writer.submit(envelope(vault, "c", key="k"))
+            assert isinstance(recorded, Receipt)
+            assert isinstance(again, Receipt)
+            assert again.replayed
+            assert [event.event_id for event in again.events] == [event.event_id for event in recorded.events]
+            with pytest.raises(KeyReused):
+                await writer.submit(envelope(vault, "c", key="k", risk_profile="growth"))
+            other = await writer.submit(envelope(vault, "c", key="k2"))
+            assert isinstance(other, Receipt)
+            assert not other.replayed
+
+    run(check())
+    assert assert_gapless(database) == 2
+
+
 def test_one_poison_command_in_a_batch_fails_alone(pg: Cluster, database: Database) -> None:
     """A value PostgreSQL refuses (a NUL in a text column) is found by bisection; its 31 neighbours are stored."""
 

@@ -10,7 +10,7 @@ from domain import task, task_events
 from eventstore.ids import RandomIds
 from eventstore.records import Command, Envelope, Receipt, Sealing
 from eventstore.vault.keys import DataKey
-from eventstore.vault.vault import REQUEST, Vault, seal
+from eventstore.vault.vault import Vault, seal
 from eventstore.writer.writer import Writer
 from projections.claimable_tasks import ClaimableTasks
 from tests.eventstore.writer.harness import TENANT, envelope
@@ -32,7 +32,7 @@ def plain(vault: Vault, command: Command, *, key: str | None = None) -> Envelope
         command=command,
         command_id=command_id,
         idempotency_key=vault.idempotency_key(TENANT, "user:test", kind, key or command_id),
-        request_hash=repr(command).encode(),
+        request_hash=vault.request_hash(TENANT, repr(command).encode()),
         correlation_id=command_id,
     )
 
@@ -41,14 +41,12 @@ def creating(vault: Vault, agent_name: str, priority: int) -> Envelope:
     """A new task for CLIENT."""
     task_id = str(uuid.UUID(int=next(_numbers)))
 
-    def bind(key: DataKey) -> tuple[Command, bytes]:
-        payload = seal(key, TENANT, "task.payload", b"{}")
-        return task.CreateTask(task_id, CLIENT, agent_name, payload, priority), key.hash(REQUEST, task_id.encode())
+    def build(key: DataKey) -> Command:
+        return task.CreateTask(task_id, CLIENT, agent_name, seal(key, TENANT, "task.payload", b"{}"), priority)
 
     found = plain(vault, task.ClaimTasks("", 1, 60))
-    key = vault.key_for_sealing(TENANT, CLIENT)
-    found.command, found.request_hash = bind(key)
-    found.sealing = Sealing(CLIENT, key, bind)
+    found.sealing = Sealing(CLIENT, vault.key_for_sealing(TENANT, CLIENT), build, task_id.encode())
+    found.command, found.request_hash = found.sealing.bind(found.sealing.key)
     return found
 
 

@@ -8,10 +8,12 @@ from itertools import groupby
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 
 from bench import holdings as holdings_module
-from bench.fill import fill, fill_read_models
+from bench.fill import fill
+from bench.fill_rows import fill_index, fill_read_models
 from bench.fill_script import BLOCK, CLIENTS, LIFECYCLES, TASKS
 from domain import client, task
 from domain.client import RecordClient
@@ -39,6 +41,18 @@ from tests.projections.replay.harness import check
 
 EVENTS = 3 * BLOCK + 345
 """The last block is not whole."""
+
+
+MADE = """
+    SELECT 'index', indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'fidelog' AND tablename NOT LIKE 'fill%'
+    UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'fidelog'::regnamespace AND conrelid::regclass::text NOT LIKE '%fill%'
+    UNION ALL SELECT 'trigger', tgname || tgenabled::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT 'table', relname::text, relacl::text || relrowsecurity || relpersistence::text FROM pg_class
+        WHERE relnamespace = 'fidelog'::regnamespace AND relkind = 'r' AND relname NOT LIKE 'fill%'
+    ORDER BY 1, 2, 3"""
+"""How tables are made."""
+AHEAD = '{"position": 99999, "version": 1, "stream": "task-ahead", "idempotency_key": null}'
 
 
 @pytest.fixture
@@ -112,7 +126,7 @@ def command_of(events: list[RecordedEvent]) -> Any:
 
 def test_events_of_a_filled_log_are_stored_as_the_writer_stores_them(filled: list[RecordedEvent]) -> None:
     """Text, schema version, subjects and cause are what the codec makes of the event; a command's first event has the
-    hashes, and 32 bytes each."""
+    hashes, and 16 bytes each."""
     codec = Codec()
     for event in filled:
         encoded = codec.encode(event.event)
@@ -123,15 +137,15 @@ def test_events_of_a_filled_log_are_stored_as_the_writer_stores_them(filled: lis
     for _, group in groupby(filled, key=lambda event: event.command_id):
         first, *others = group
         assert first.idempotency_key is not None
-        assert len(first.idempotency_key) == 32
-        assert first.request_hash is None if first.actor == "system:fidelog" else len(first.request_hash or b"") == 32
+        assert len(first.idempotency_key) == 16
+        assert first.request_hash is None if first.actor == "system:fidelog" else len(first.request_hash or b"") == 16
         assert all((other.idempotency_key, other.request_hash) == (None, None) for other in others)
 
 
 def test_personal_values_of_a_filled_log_open(database: Database, vault: Vault, filled: list[RecordedEvent]) -> None:
     """Under the keys that stand in the database: no page of them is answered with less work than a real one."""
     kept = rows(database, "SELECT subject, key_id::text, epoch, wrapped FROM fidelog.client_keys")
-    keys = by_key_id({row[0]: vault.key_of(TENANT, KeyRow(*row)) for row in kept})
+    keys = by_key_id(vault.key_of(TENANT, KeyRow(*row)) for row in kept)
     payloads = []
     for event in filled:
         opened = orjson.loads(orjson.dumps(open_data(event.type, orjson.loads(event.data), keys, TENANT)))
@@ -153,6 +167,26 @@ def test_a_filled_log_is_valid_and_its_read_models_are_level(database: Database,
     assert tallies["agent_tasks"].rows >= EVENTS // BLOCK * TASKS
     assert sum(number for number, _ in LIFECYCLES) == TASKS
     assert check(database) == []
+
+
+def test_a_filled_database_has_the_tables_that_the_service_makes(database: Database, vault: Vault) -> None:
+    """Indexes, constraints, guards, rights and policies are as they were; the index is level with the log, and a second
+    stage goes on from the first."""
+    before = rows(database, MADE)
+    for events in (BLOCK, EVENTS):
+        fill(database, vault, events)
+        fill_index(database)
+        fill_read_models(database, workers=1)
+        assert rows(database, MADE) == before
+        assert rows(database, "SELECT position FROM fidelog.tail_checkpoints") == [(events,)]
+        assert check(database) == []
+    with pytest.raises(psycopg.Error, match="append-only"):
+        rows(database, "DELETE FROM fidelog.events")
+    with pytest.raises(psycopg.Error, match="do not follow position"):
+        rows(
+            database,
+            f"INSERT INTO fidelog.events SELECT (jsonb_populate_record(e, '{AHEAD}')).* FROM fidelog.events AS e LIMIT 1",
+        )
 
 
 def test_without_the_folder_of_data_identifiers_are_invented(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

@@ -10,10 +10,11 @@ from psycopg import AsyncRawCursor
 
 from eventstore.database import Database
 from projections.audit_index import audit_index
+from projections.replay.faults import Cancelled
 from projections.replay.indexed import IndexedEvents
 from projections.tail import OPEN, SESSION
 from tests.eventstore.writer.harness import TENANT
-from tests.projections.replay.harness import STORY, append, check, heal, table
+from tests.projections.replay.harness import STORY, Direct, append, check, heal, table
 
 INDEX = [IndexedEvents(at_once=3)]
 
@@ -103,3 +104,33 @@ def test_what_the_tail_has_not_reached_is_not_missing(indexed: Database) -> None
     assert len(check(indexed, models=INDEX)) == len(STORY) + 1
     assert heal(indexed, models=INDEX).differing == len(STORY) + 1
     assert table(indexed, "audit_index") == []
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_the_checkpoint_is_waited_for_and_waiting_can_be_cancelled(indexed: Database, given_up: bool) -> None:
+    """The tail, or another replay, holds it for longer than a try: replay tries again until it has it, or until it is told
+    to stop, and has then changed nothing."""
+    before = table(indexed, "audit_index")
+    spoil(indexed, "DELETE FROM fidelog.audit_index")
+    with psycopg.connect(indexed.url("superuser")) as holder:
+        holder.execute("SELECT 1 FROM fidelog.tail_checkpoints FOR UPDATE")
+
+        def after_a_try() -> None:
+            if given_up:
+                raise Cancelled
+            holder.rollback()
+
+        work = Direct(indexed, heal=True)
+        work.pause = after_a_try  # type: ignore[method-assign]
+        part = next(INDEX[0].ranges(work.reading, TENANT))
+        try:
+            if given_up:
+                with pytest.raises(Cancelled):
+                    INDEX[0].run(work, TENANT, part)
+            else:
+                assert INDEX[0].run(work, TENANT, part).differing > 0
+        finally:
+            work.close()
+    rows = table(indexed, "audit_index")
+    assert rows == ([] if given_up else [row for row in before if row in rows])
+    assert bool(rows) != given_up

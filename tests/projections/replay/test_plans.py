@@ -23,6 +23,7 @@ TASK = "00000000-0000-0000-0000-0000000000{:02x}"
 PLANNED = {
     "replay_events": ("'default', 'client-c100', 'client-c101'", 100),
     "replay_events_since": ("'default', 29990, '{client-c7,client-c29999}'", 40),
+    "replay_unmoved": ("'default', 30000, '{client-c7,client-c29999}'", 40),
     "replay_boundary": ("'default', 'client-c1', 'client.', 50", 120),
     "replay_next_stream": ("'default', 'client-c1', 'client.'", 20),
     "replay_count": ("'default', 100, 200", 150),

@@ -13,16 +13,20 @@ import pytest
 from domain.client import FOLD, Client
 from domain.decider import Fold
 from eventstore.database import Database
+from eventstore.statements import Statement
+from eventstore.writer.frame import BEGIN, COMMIT, ROLLBACK
 from projections.client_profiles import client_profiles
-from projections.replay.faults import Cancelled, NewerFold
-from projections.replay.healing import Healer, _Part
+from projections.replay.faults import Cancelled, NewerFold, ReplayFailed
+from projections.replay.healing import DURABLE, Healer, _Part
 from projections.replay.replayable import FoldedStreams
+from projections.replay.sessions import Session
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import envelope, rows, vault_of, writing
-from tests.processes.fidelog_process import until
 from tests.projections.replay.harness import STORY, Direct, append, check, damage, heal, onboarded, table
+from tests.waiting import until
 
 HOT = ("h1", "h2", "h3")
+SHOW = Statement("show", "SELECT current_setting('synchronous_commit')")
 
 
 def write(pg: Cluster, database: Database, *clients: str) -> None:
@@ -201,11 +205,13 @@ def test_the_lock_is_waited_for_and_waiting_can_be_cancelled(database: Database,
 def test_rows_are_replaced_a_few_at_a_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """No transaction holds the lock for more than so many rows, and fewer once it was held for long."""
     sizes: list[int] = []
+    waited: list[bool] = []
     replace = Healer._replace
 
-    def noted(self: Healer, part: _Part, suspicious: bool) -> None:
+    def noted(self: Healer, part: _Part, careful: bool, durable: bool) -> None:
         sizes.append(len(part.ids))
-        replace(self, part, suspicious)
+        waited.append(durable)
+        replace(self, part, careful, durable)
 
     monkeypatch.setattr(Healer, "_replace", noted)
     monkeypatch.setattr("projections.replay.healing.FIRST_ROWS", 40)
@@ -216,6 +222,7 @@ def test_rows_are_replaced_a_few_at_a_time(database: Database, monkeypatch: pyte
     assert sizes[0] == 40
     assert max(sizes) == 60
     assert sum(sizes) == 200
+    assert waited == [False] * (len(sizes) - 1) + [True], "the last commit waits for the disk, for all before it"
     sizes.clear()
     monkeypatch.setattr("projections.replay.healing.LONG_SECONDS", 0.0)
     damage(database, "client_profiles", "SET position = 999")
@@ -223,3 +230,49 @@ def test_rows_are_replaced_a_few_at_a_time(database: Database, monkeypatch: pyte
     assert sizes[:3] == [40, 20, 10]
     assert max(sizes[3:]) == 10, "also in the ranges that follow"
     assert sum(sizes) == 200
+
+
+def test_after_a_fault_nothing_more_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that waited behind the one that failed is left as it is, and the fault is told."""
+    replace, tried = Healer._replace, list[list[str]]()
+
+    def failing(self: Healer, part: _Part, careful: bool, durable: bool) -> None:
+        tried.append(part.ids)
+        if len(tried) == 2:
+            raise ReplayFailed("the second")
+        replace(self, part, careful, durable)
+
+    monkeypatch.setattr(Healer, "_replace", failing)
+    monkeypatch.setattr("projections.replay.healing.FIRST_ROWS", 10)
+    monkeypatch.setattr("projections.replay.healing.MOST_ROWS", 10)
+    append(database, [onboarded(f"c{n:02}") for n in range(50)])
+    with pytest.raises(ReplayFailed, match="the second"):
+        heal(database)
+    assert tried == [[f"c{n:02}" for n in range(first, first + 10)] for first in (0, 10)]
+    assert len(table(database, "client_profiles")) == 10
+
+
+def test_a_session_whose_commits_do_not_wait_says_so_only_within_its_transactions(database: Database) -> None:
+    """Who replaces rows does not wait for the disk, but for the last of a range: what was reported done is durable."""
+    session = Session(database.url("keeper"), locks=True)
+    try:
+        found = session.trip([(BEGIN, ()), (DURABLE, ()), (SHOW, ()), (COMMIT, ()), (SHOW, ())])
+    finally:
+        session.close()
+    assert (found[2], found[4]) == ([("on",)], [("off",)])
+
+
+def test_a_trip_ends_with_its_first_error_and_the_session_goes_on(database: Database) -> None:
+    """Nothing after the statement that failed is run; what was sent is larger than any buffer between the two."""
+    large = b"x" * (4 << 20)
+    echo, fail = Statement("echo", "SELECT length($1::text)"), Statement("fail", "SELECT 1 / length($1::text)")
+    session = Session(database.url("keeper"), locks=True)
+    try:
+        assert session.trip([(echo, (large,))] * 3) == [[(4 << 20,)]] * 3
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            session.trip([(BEGIN, ()), (echo, (large,)), (fail, (b"",)), (COMMIT, ())])
+        assert session.in_transaction
+        session.call(ROLLBACK)
+        assert session.call(echo, (b"four",)) == [(4,)]
+    finally:
+        session.close()

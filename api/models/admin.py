@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from api.identity.actors import ACTOR
 from api.identity.keys import KEY_ID
 from api.identity.roles import ROLES
-from api.models import Body
+from api.models.fields import Body
 
 Role = Literal["agent", "advisor", "approver", "compliance", "auditor", "operator"]
 assert set(Role.__args__) == set(ROLES)  # type: ignore[attr-defined]  # a Literal's values
@@ -66,6 +66,7 @@ class KeyOut(BaseModel):
 
     key_id: str
     actor: str
+    kind: Annotated[Literal["algorithm", "natural person"], Field(description="What the actor is.")]
     roles: list[str]
     status: Literal["active", "expired", "revoked"]
     issued_at: str
