@@ -56,7 +56,7 @@ def answer_headers(headers: type[BaseModel] | None, query: type[BaseModel] | Non
         found["Fidelog-Position"] = _header("The command's last event, or how far the read has got.", _NUMBER)
     if write:
         found["Idempotency-Replayed"] = _header("That the answer is a repeat.", {"type": "string", "enum": ["true"]})
-    if headers in {ReadHeaders, WriteHeaders}:
+    if headers in (ReadHeaders, WriteHeaders):
         found["ETag"] = _header("Representation and version.", required=True)
     if "as_of" in asked:
         found["Fidelog-As-Of"] = _header("The position that `as_of` stood for.", _NUMBER)

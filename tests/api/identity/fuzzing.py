@@ -12,6 +12,7 @@ import requests
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.transport import Response
+from schemathesis.generation.case import Case
 from schemathesis.generation.overrides import Override
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import ignored_auth
@@ -96,7 +97,7 @@ class Sender:
             _override=Override(headers=dict(self._headers)),
         )
 
-    def judge(self, case: schemathesis.Case, answer: Response, *, keyless: bool) -> None:
+    def judge(self, case: Case[Any], answer: Response, *, keyless: bool) -> None:
         """Hold the answer against the document. Raises FailureGroup."""
         label = case.operation.label
         case.validate_response(
@@ -109,7 +110,7 @@ class Sender:
             self._enforced.add(label)  # a route that asks for a credential once asks always
 
 
-def about_a_real_task(case: schemathesis.Case, caller: Caller) -> None:
+def about_a_real_task(case: Case[Any], caller: Caller) -> None:
     """Make a valid request about some task one about a task that is claimed, under its token."""
     if case.meta is None or not case.meta.generation.mode.is_positive or "task_id" not in case.path_parameters:
         return
@@ -118,7 +119,7 @@ def about_a_real_task(case: schemathesis.Case, caller: Caller) -> None:
         case.body["claim_token"] = token
 
 
-def try_case(case: schemathesis.Case, senders: Sequence[Sender], local: Sender) -> list[Response]:
+def try_case(case: Case[Any], senders: Sequence[Sender], local: Sender) -> list[Response]:
     """Send the case as everybody, and hold each answer against the document; alike answers once. Raises FailureGroup."""
     everybody = [*senders, local]
     prepared = requests.Request(**case.as_transport_kwargs(ANYWHERE)).prepare()

@@ -104,9 +104,7 @@ def test_a_reading_that_began_before_the_key_was_issued_does_not_count(door: Doo
     assert door.api.run(story).actor == "user:ada"
 
 
-def test_a_tenant_whose_key_cannot_be_had_is_nobody_elses_trouble(
-    door: Door, tmp_path: Path, caplog: Any
-) -> None:
+def test_a_tenant_whose_key_cannot_be_had_is_nobody_elses_trouble(door: Door, tmp_path: Path, caplog: Any) -> None:
     """It is not served, the operator is told once, and everybody else comes in."""
     strange = Vault(MasterKeys.open(tmp_path / "elsewhere", create=True))
     caller = door.somebody("advisor")

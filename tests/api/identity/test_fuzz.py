@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Any
 
 import pytest
-import schemathesis
+from schemathesis.generation.case import Case
 
 from api.identity.roles import ROLES
 from tests.api.conftest import Caller
@@ -49,7 +50,7 @@ def ground(door: Door) -> Iterator[Ground]:
 
 @schema.parametrize()
 @pytest.mark.timeout(3600)
-def test_a_route_keeps_to_its_document(case: schemathesis.Case, ground: Ground) -> None:
+def test_a_route_keeps_to_its_document(case: Case[Any], ground: Ground) -> None:
     """Statuses, media types, bodies and headers as declared, nothing forbidden accepted, no 5xx: for nobody, each role,
     all of them, and the local operator. The corners of each schema are tried as the last two."""
     assert case.meta is not None

@@ -178,7 +178,9 @@ def test_an_answer_that_never_ends_is_given_up(place: Place, monkeypatch: pytest
     assert time.monotonic() - begun < 5
 
 
-@pytest.mark.parametrize("content", [b"[]", b"null", b'{"keys":{}}', b"{}", b" " * (MOST_BYTES + 1), b"\xff", b"[" * 9999])
+@pytest.mark.parametrize(
+    "content", [b"[]", b"null", b'{"keys":{}}', b"{}", b" " * (MOST_BYTES + 1), b"\xff", b"[" * 9999]
+)
 def test_what_is_no_key_set_proves_nobody(place: Place, content: bytes) -> None:
     """Refused, whatever stands there."""
     place.content = content
@@ -187,7 +189,7 @@ def test_what_is_no_key_set_proves_nobody(place: Place, content: bytes) -> None:
 
 def test_a_weak_key_verifies_nothing(tmp_path: Path) -> None:
     """RSA keys of less than 2,048 bits can be broken."""
-    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505  # that is the point
+    weak = rsa.generate_private_key(65537, 1024)  # that is the point
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": [jwk("RS256", weak, "w")]}))
     with warnings.catch_warnings():
@@ -196,7 +198,9 @@ def test_a_weak_key_verifies_nothing(tmp_path: Path) -> None:
     assert "not a token of the issuer" in asyncio.run(refused(tokens(str(file), Clock()), given))
 
 
-@pytest.mark.parametrize("header", [b"[" * 5000, b'{"alg":' + b"[" * 5000, b'{"alg":["RS256"]}', b'{"alg":"RS256","kid":{}}', b"1e999"])
+@pytest.mark.parametrize(
+    "header", [b"[" * 5000, b'{"alg":' + b"[" * 5000, b'{"alg":["RS256"]}', b'{"alg":"RS256","kid":{}}', b"1e999"]
+)
 def test_a_header_that_is_a_trap_is_refused(tmp_path: Path, header: bytes) -> None:
     """Depth, kinds and numbers that a token's header does not have."""
     file = tmp_path / "jwks.json"
