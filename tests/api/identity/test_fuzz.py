@@ -20,9 +20,10 @@ from tests.running import running_api
 
 EXAMPLES = int(os.environ.get("FIDELOG_TEST_EXAMPLES", "50"))
 SEED = int(os.environ.get("FIDELOG_TEST_SEED", "1"))
-"""`make soak` gives more and others."""
+METHODS = os.environ.get("FIDELOG_TEST_METHODS", "GET POST DELETE").split()
+"""`make soak` gives more examples and others, in two halves."""
 
-schema = document(EXAMPLES, SEED)
+schema = document(EXAMPLES, SEED).include(method=METHODS)
 
 
 @dataclass

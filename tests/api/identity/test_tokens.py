@@ -173,3 +173,15 @@ def test_a_key_set_that_cannot_be_read_proves_nobody(pg: Cluster, tmp_path: Path
         for one in open_door(pg, name, issuer=Issuer(ISSUER, AUDIENCE, str(tmp_path / "missing.json"))):
             problem(one.caller(token()).get("/tasks"), "unauthenticated")
             assert one.somebody("advisor").get("/tasks").status_code == 200
+
+
+def test_the_refusal_of_one_person_does_not_hide_anothers(trusting: Door) -> None:
+    """All tokens are one kind of credential; who was refused is on record, each at most once a minute."""
+    for _ in range(2):
+        for name in ("ada", "bob"):
+            problem(trusting.caller(token(sub=name, roles=["agent"])).get("/admin/keys"), "forbidden")
+    officer = trusting.somebody("compliance", fidelog_purpose="test")
+    query: dict[str, str | int] = {"stream": "log-access", "order": "desc", "limit": 100}
+    events = officer.get("/audit/events", params=query).json()["events"]
+    of_route = [e["actor"] for e in events if e["type"] == "AccessRefused" and e["data"]["route"] == "GET /admin/keys"]
+    assert sorted(of_route) == ["user:ada", "user:bob"]
