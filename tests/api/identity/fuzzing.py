@@ -110,13 +110,27 @@ class Sender:
             self._enforced.add(label)  # a route that asks for a credential once asks always
 
 
-def about_a_real_task(case: Case[Any], caller: Caller) -> None:
-    """Make a valid request about some task one about a task that is claimed, under its token."""
-    if case.meta is None or not case.meta.generation.mode.is_positive or "task_id" not in case.path_parameters:
+def bring_to_ground(case: Case[Any], caller: Caller) -> None:
+    """Make a valid request about anything one about what there is: a task that is claimed, under its token; the first
+    page of a list."""
+    if not is_valid(case):
         return
-    case.path_parameters["task_id"], token = caller.claimed()
-    if isinstance(case.body, dict) and "claim_token" in case.body:
-        case.body["claim_token"] = token
+    case.query.pop("cursor", None)
+    if "task_id" in case.path_parameters:
+        case.path_parameters["task_id"], token = caller.claimed()
+        if isinstance(case.body, dict) and "claim_token" in case.body:
+            case.body["claim_token"] = token
+
+
+def wait_for_nothing(case: Case[Any]) -> None:
+    """A valid request for a position that nobody has written is answered after seconds, by 503: ask for the first."""
+    if is_valid(case) and "at_least" in case.query:
+        case.query["at_least"] = 1
+
+
+def is_valid(case: Case[Any]) -> bool:
+    """Whether the document allows the request."""
+    return case.meta is not None and case.meta.generation.mode.is_positive
 
 
 def try_case(case: Case[Any], senders: Sequence[Sender], local: Sender) -> list[Response]:
