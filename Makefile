@@ -28,7 +28,7 @@ check: $(VENV)/.tested ## formatting, lint, types, import directions, known vuln
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.audit_dependencies
 
-soak: $(VENV)/.tested ## kills under load, a long replay under load, 10,000 mutated requests (up to 40 minutes)
+soak: $(VENV)/.tested ## kills under load, a long replay under load, 10,000 mutated requests, 1,000 generated ones a route (up to 40 minutes)
 	$(BIN)/python -m tests.soak
 
 bench: $(VENV)/.benched ## every work against its peers, as ratios in one run; writes docs/performance.md and its plot

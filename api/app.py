@@ -13,6 +13,7 @@ from api import __version__
 from api.answer import NO_STORE, Answer
 from api.backend import Backend
 from api.call import Call
+from api.document import finish
 from api.intake import Intake
 from api.lean import LeanRoute, Operation, instance
 from api.models.health import StatusOut
@@ -47,6 +48,7 @@ class Fidelog(FastAPI):
             openapi_url=None,
             redirect_slashes=False,
         )
+        self._backend = backend
         self.intake = Intake(backend.settings.limits)
         requests = RequestLog(sys.stderr.buffer) if backend.settings.request_log else None
         writes, facts = Writes(backend), TaskFacts(backend)
@@ -71,11 +73,14 @@ class Fidelog(FastAPI):
         lean = [route for route in self.router.routes if isinstance(route, LeanRoute)]
         for route in lean:
             route.allowed = ", ".join(sorted(r.operation.method for r in lean if r.path == route.path))
+        self._at = {route.path: route for route in lean if "{" not in route.path}
         self._direct = {(route.operation.method, route.path): route for route in lean if "{" not in route.path}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """A path without parameters is looked up; the router tries the others, one pattern after the other."""
-        route = self._direct.get((scope.get("method"), scope.get("path")))
+        """A path without parameters is looked up; whatever the method, no route with a parameter takes it. The router
+        tries the others, one pattern after the other."""
+        path = scope.get("path")
+        route = self._direct.get((scope.get("method"), path)) or self._at.get(path)
         if route is None:
             await self.router(scope, receive, send)
         else:
@@ -107,5 +112,6 @@ class Fidelog(FastAPI):
             schemas["ProblemOut"] = problem
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
+            finish(document, keyless=self._backend.settings.keyless, opened=self._backend.settings.opened)
             self.openapi_schema = document
         return self.openapi_schema

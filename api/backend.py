@@ -141,7 +141,7 @@ class Backend:
             Accesses(self.writer, self.vault, self.ids, everybody=settings.access_log == "all"),
             None if settings.issuer is None else Tokens(settings.issuer),
             home=self.tenant_id if settings.keyless else None,
-            opened=frozenset({"GET /metrics"}) if settings.loopback else frozenset(),
+            opened=settings.opened,
         )
 
     async def _connect(self) -> Pipeline:

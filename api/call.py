@@ -100,7 +100,7 @@ class Call:
 
     def _header(self, name: bytes) -> str | None:
         raw = self.headers.get(name)
-        return None if raw is None else raw.decode("latin-1").strip()
+        return None if raw is None else raw.decode("latin-1").strip(" \t")
 
     # what is read at once
 
@@ -282,7 +282,7 @@ class Call:
             self._fault("If-Match", "has no meaning here: the request is not about one resource")
         if text == "*":
             return None
-        tags = [_ENTITY_TAG.fullmatch(tag.strip()) for tag in text.split(",")]
+        tags = [_ENTITY_TAG.fullmatch(tag.strip(" \t")) for tag in text.split(",")]
         if not all(tags):
             self._fault("If-Match", "must be * or a list of entity tags")
         versions = [_VERSION.fullmatch(tag["value"]) for tag in tags if tag is not None and not tag["weak"]]

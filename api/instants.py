@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from api.answer import Header
 from api.backend import Backend
@@ -33,11 +33,14 @@ def _as_of(value: object) -> object:
 AsOf = Annotated[
     int | datetime | None,
     BeforeValidator(_as_of),
-    Field(
-        default=None,
-        description="As the log knew it then: a position (inclusive), or an RFC 3339 time (events recorded by then).",
-        json_schema_extra={"type": "string"},
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [{"pattern": "^[0-9]{1,19}$"}, {"format": "date-time"}],
+            "description": "As the log knew it then: a position (inclusive), or an RFC 3339 time (events recorded by then).",
+        }
     ),
+    Field(default=None),
 ]
 
 

@@ -19,11 +19,12 @@ from uuid import uuid4
 from fastapi import Body, Header, Path, Query
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.answer import NO_STORE, REVALIDATED, Answer
 from api.bodies import Disconnected
 from api.call import Call
+from api.document import PATH_PARAMETERS, answer_headers, problem_headers
 from api.headers import ReadHeaders, WriteHeaders
 from api.identity.gate import Gate
 from api.identity.roles import ROUTES
@@ -219,7 +220,9 @@ def _signature(operation: Operation) -> Callable[..., Any]:
         raise AssertionError("requests go to the operation's handler")
 
     names = re.findall(r"{(\w+)(?::\w+)?}", operation.path)
-    kinds: dict[str, Any] = {name: Annotated[str, Path()] for name in names}
+    kinds: dict[str, Any] = {
+        name: Annotated[str, Path(), Field(json_schema_extra=PATH_PARAMETERS[name])] for name in names
+    }
     if operation.query is not None:
         kinds["query"] = Annotated[operation.query, Query()]
     if operation.headers is not None:
@@ -237,8 +240,10 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     for slug in operation.all_problems:
         by_status.setdefault(PROBLEMS[slug][0], []).append(slug)
     responses: dict[int | str, dict[str, Any]] = {status: _problem(slugs) for status, slugs in by_status.items()}
+    headers = answer_headers(operation.headers, operation.query, write=operation.method != "GET")
+    responses[operation.status] = {"headers": headers}
     if operation.headers is ReadHeaders:
-        responses[304] = {"description": "Not modified since the version in If-None-Match"}
+        responses[304] = {"description": "Not modified since the version in If-None-Match", "headers": headers}
     return responses
 
 
@@ -258,5 +263,6 @@ def _problem(slugs: list[str]) -> dict[str, Any]:
     content = {"schema": {"$ref": "#/components/schemas/ProblemOut"}, "examples": examples}
     return {
         "description": "; ".join(PROBLEMS[slug][1] for slug in slugs),
+        "headers": problem_headers(PROBLEMS[slugs[0]][0], slugs),
         "content": {"application/problem+json": content},
     }

@@ -102,6 +102,11 @@ class Settings:
         """Whether only this machine is served."""
         return self.host in LOOPBACK
 
+    @property
+    def opened(self) -> frozenset[str]:
+        """Routes that need no credential where only this machine is served."""
+        return frozenset({"GET /metrics"}) if self.loopback else frozenset()
+
 
 def read(options: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from options (by lower-case name without FIDELOG_), else environment, else default.

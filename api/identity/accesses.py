@@ -16,7 +16,7 @@ from eventstore.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 REFUSALS_EVERY = 60.0
-"""Seconds between two recorded refusals of one credential at one route."""
+"""Seconds between two recorded refusals of somebody's one credential at one route."""
 REMEMBERED = 10_000
 
 
@@ -38,7 +38,7 @@ class Accesses:
         self._ids = ids
         self._everybody = everybody
         self._clock = clock
-        self._refused: dict[tuple[str, str], float] = {}
+        self._refused: dict[tuple[str, str | None, str, str], float] = {}
 
     def recorded(self, caller: Caller) -> bool:
         """Whether what this caller reads is recorded."""
@@ -62,9 +62,9 @@ class Accesses:
     async def refused(
         self, caller: Caller, actor: str, route: str, status: int, reason: str, correlation_id: str | None
     ) -> None:
-        """Record a refusal, at most one a minute for a credential and a route. What prevents it is logged: the caller
+        """Record a refusal, at most one a minute for somebody's credential and a route. What prevents it is logged: the caller
         is refused all the same."""
-        who, now = (f"{caller.tenant_id} {caller.credential or caller.principal}", route), self._clock()
+        who, now = (caller.tenant_id, caller.credential, caller.principal, route), self._clock()
         if not self.recorded(caller) or now - self._refused.get(who, float("-inf")) < REFUSALS_EVERY:
             return
         self._refused.pop(who, None)

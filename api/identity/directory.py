@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,14 +21,17 @@ from api.identity.keys import ApiKey, parse
 from domain import administration
 from eventstore.reading import Reader
 from eventstore.statements import statement
+from eventstore.vault.keys import KeyUnavailable
 from eventstore.vault.vault import Vault
+
+log = logging.getLogger(__name__)
 
 DIRECTORY = statement("projections", "directory")
 
 FRESH_SECONDS = 0.8
 """What is older is not believed: with a round trip, a revocation is known within a second."""
 UNKNOWN_SECONDS = 0.05
-"""So often at most is asked again because of a key that is not known."""
+"""So often at most is asked again because of a key that is not known; until then its request waits."""
 
 
 @dataclass(slots=True)
@@ -65,7 +69,9 @@ class Directory:
         self._versions: dict[str, int] = {}
         self._keys: dict[str, _Known] = {}
         self._proven: dict[bytes, _Known] = {}
+        self._closed: set[str] = set()
         self._read_at = float("-inf")
+        self._outdated_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self.used: dict[tuple[str, str], datetime] = {}
         """(tenant, key id) → when the key was last used since this was last written down."""
@@ -75,21 +81,29 @@ class Directory:
         """The tenants there are, in order of their names."""
         return tuple(sorted(self._versions))
 
+    def __contains__(self, tenant_id: str) -> bool:
+        return tenant_id in self._versions
+
     @property
     def empty(self) -> bool:
         """Whether nobody can come in by a key."""
         return not any(known.ended() is None for known in self._keys.values())
 
     async def refresh(self, not_older_than: float = 0.0, *, once: bool = False) -> None:
-        """Read what changed, unless that was done within `not_older_than` seconds. One reading serves all who wait;
-        it is tried `once`, or as often as reads are. Raises DatabaseUnavailable, KeyUnavailable.
+        """Read what changed, unless a reading that began within `not_older_than` seconds did. One reading serves all who
+        wait; one that is under way and began too early is waited for, and does not do. It is tried `once`, or as often
+        as reads are. Raises DatabaseUnavailable.
         """
-        if self._clock() - self._read_at <= not_older_than:
-            return
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read(once), name="directory")
-            self._reading.add_done_callback(self._done)
-        await asyncio.shield(self._reading)
+        wanted = max(self._clock() - not_older_than, self._outdated_at)
+        while self._read_at < wanted:
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read(once), name="directory")
+                self._reading.add_done_callback(self._done)
+            await asyncio.shield(self._reading)
+
+    def outdate(self) -> None:
+        """A key was issued or revoked here: nothing that was read before is believed any more."""
+        self._outdated_at = self._clock()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._reading = None
@@ -101,12 +115,24 @@ class Directory:
         ask = self._reader.rows_once if once else self._reader.rows
         rows = await ask(self._home, DIRECTORY, (orjson.dumps(self._versions).decode(),))
         for tenant_id, version, keys, epoch, wrapped in rows:
-            if tenant_id not in self._versions:
-                self._vault.open_tenant(tenant_id, epoch, bytes(wrapped))
+            if tenant_id not in self._versions and not self._open(tenant_id, epoch, bytes(wrapped)):
+                continue
             if keys is not None:
                 self._take(tenant_id, orjson.loads(keys))
             self._versions[tenant_id] = version
         self._read_at = started
+
+    def _open(self, tenant_id: str, epoch: int, wrapped: bytes) -> bool:
+        """Take the tenant's key into use; one that cannot be had keeps that tenant out, and nobody else."""
+        try:
+            self._vault.open_tenant(tenant_id, epoch, wrapped)
+        except KeyUnavailable as error:
+            if tenant_id not in self._closed:
+                log.error("the tenant %s is not served: %s", tenant_id, error)
+            self._closed.add(tenant_id)
+            return False
+        self._closed.discard(tenant_id)
+        return True
 
     def _take(self, tenant_id: str, keys: dict[str, dict[str, Any]]) -> None:
         self._proven.clear()
@@ -120,7 +146,7 @@ class Directory:
 
     async def caller(self, token: bytes) -> Caller | None:
         """Whom the API key proves; None when nobody. Raises Ended, DatabaseUnavailable."""
-        if self._clock() - self._read_at > FRESH_SECONDS:
+        if self._read_at < self._outdated_at or self._clock() - self._read_at > FRESH_SECONDS:
             await self.refresh(FRESH_SECONDS)
         known = self._proven.get(token) or await self._find(token)
         if known is None:
@@ -137,12 +163,20 @@ class Directory:
         if key is None:
             return None
         if key.key_id not in self._keys:
-            await self.refresh(UNKNOWN_SECONDS)  # it may have been issued just now
+            await self._look_again()
         known = self._keys.get(key.key_id)
         if known is None or not hmac.compare_digest(known.secret_hash, self.secret_hash(known.caller.tenant_id, key)):
             return None
         self._proven[token] = known
         return known
+
+    async def _look_again(self) -> None:
+        """A key that is not known may have been issued just now, by another process: look once more, at what was there
+        when it was sent or later. Raises DatabaseUnavailable."""
+        sent = self._clock()
+        if (early := self._read_at + UNKNOWN_SECONDS - sent) > 0:
+            await asyncio.sleep(early)
+        await self.refresh(self._clock() - sent)
 
     def secret_hash(self, tenant_id: str, key: ApiKey) -> bytes:
         """The keyed hash under which the key's secret is stored."""

@@ -100,7 +100,7 @@ class Gate:
             caller = await self._tokens.caller(token)
         except TokenRefused as error:
             raise unauthenticated(f"The token is refused: {error}", "invalid_token") from None
-        if caller.tenant_id not in self._directory.tenants:
+        if caller.tenant_id not in self._directory:
             raise unauthenticated("The token is refused: it names no tenant of this service", "invalid_token")
         return caller
 

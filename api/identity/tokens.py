@@ -6,23 +6,19 @@ Claims: `sub` who asks (`agent:…` or `user:…`; anything else is a user's id)
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
 import time
 from collections import OrderedDict
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import jwt
-import orjson
 
 from api.identity.actors import ACTOR
 from api.identity.caller import Caller, proven
 from api.identity.issuer import Issuer
+from api.identity.key_set import KeySet, KeySetUnreadable
 
-KEYS_FRESH_SECONDS = 600.0
-KEYS_AGAIN_SECONDS = 10.0
-"""So often at most the key set is asked for again because of a key it did not have."""
 CACHED = 10_000
 
 
@@ -31,23 +27,27 @@ class TokenRefused(Exception):
 
 
 class Tokens:
-    """Verifies tokens of one issuer. What was verified is remembered until the token expires."""
+    """Verifies tokens of one issuer. What was verified is remembered while the token holds and the key set that verified
+    it is fresh: a key that the issuer withdrew verifies nothing for longer."""
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, issuer: Issuer, clock: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
-        self._keys: jwt.PyJWKSet | None = None
-        self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
-        self._verified: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        self._clock = clock
+        self._key_set = KeySet(issuer.jwks, clock)
+        self._verified: OrderedDict[bytes, tuple[float, float, Caller]] = OrderedDict()
 
     async def caller(self, token: bytes) -> Caller:
         """Whom the token proves. Raises TokenRefused."""
-        found = self._verified.get(token)
-        if found is not None and found[0] > time.time():
-            return found[1]
-        claims = await self._verify(token)
-        caller = _caller(claims)
-        self._verified[token] = (float(claims["exp"]) + self._issuer.leeway, caller)
+        name = hashlib.sha256(token).digest()  # no credential is kept, however long it is
+        found = self._verified.get(name)
+        if found is not None and found[0] > time.time() and found[1] > self._clock():
+            return found[2]
+        try:
+            claims = await self._verify(token)
+            caller, ends = _caller(claims), float(claims["exp"]) + self._issuer.leeway
+        except (ValueError, TypeError, ArithmeticError, RecursionError):
+            raise TokenRefused("it is not a token of the issuer") from None
+        self._verified[name] = (ends, self._key_set.believed_until, caller)
         if len(self._verified) > CACHED:
             self._verified.popitem(last=False)
         return caller
@@ -65,7 +65,7 @@ class Tokens:
                 audience=self._issuer.audience,
                 issuer=self._issuer.issuer,
                 leeway=self._issuer.leeway,
-                options={"require": ["exp", "iss", "aud", "sub"]},
+                options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
         except jwt.ExpiredSignatureError:
             raise TokenRefused("it has expired") from None
@@ -75,45 +75,25 @@ class Tokens:
             raise TokenRefused("it is for another audience") from None
         except jwt.InvalidIssuerError:
             raise TokenRefused("it is of another issuer") from None
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except jwt.PyJWTError:
             raise TokenRefused("it is not a token of the issuer") from None
         return claims
 
-    async def _key(self, kid: object) -> jwt.PyJWK:
-        for again in (False, True):
-            keys = await self._key_set(KEYS_AGAIN_SECONDS if again else KEYS_FRESH_SECONDS)
-            named = [key for key in keys.keys if key.key_id == kid] if kid is not None else keys.keys
-            if len(named) == 1:
-                return named[0]
-        raise TokenRefused("its key is not in the issuer's key set")
-
-    async def _key_set(self, fresh: float) -> jwt.PyJWKSet:
-        async with self._reading:
-            if self._keys is None or time.monotonic() - self._read_at > fresh:
-                self._read_at = time.monotonic()
-                try:
-                    self._keys = jwt.PyJWKSet.from_dict(orjson.loads(await _read(self._issuer.jwks)))
-                except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError, jwt.PyJWTError):
-                    if self._keys is None:
-                        raise TokenRefused("the issuer's key set cannot be read") from None
-            return self._keys
-
-
-async def _read(place: str) -> bytes:
-    """The key set. Raises OSError, httpx.HTTPError."""
-    if not place.startswith(("https://", "http://")):
-        return await asyncio.to_thread(Path(place).read_bytes)
-    async with httpx.AsyncClient(timeout=5.0, follow_redirects=False) as client:
-        answer = await client.get(place)
-        answer.raise_for_status()
-        return answer.content
+    async def _key(self, kid: str | None) -> jwt.PyJWK:
+        try:
+            found = await self._key_set.key(kid)
+        except KeySetUnreadable:
+            raise TokenRefused("the issuer's key set cannot be read") from None
+        if found is None:
+            raise TokenRefused("its key is not in the issuer's key set")
+        return found
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
-    tenant_id, roles = claims.get("tenant"), claims.get("roles", ())
+    tenant_id, roles = claims.get("tenant"), claims.get("roles", [])
     if isinstance(roles, str):
         roles = roles.split()
-    if not isinstance(tenant_id, str) or not all(isinstance(role, str) for role in roles):
+    if not isinstance(tenant_id, str) or not isinstance(roles, list) or not all(isinstance(r, str) for r in roles):
         raise TokenRefused("it names no tenant, or roles that are none")
     subject, act = _actor(claims["sub"]), claims.get("act")
     if act is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.identity.actors import ACTOR
 from api.identity.keys import KEY_ID
@@ -20,14 +20,8 @@ MOST_VALID_SECONDS = 3_650 * DAY
 MOST_OVERLAP_SECONDS = 90 * DAY
 
 
-def _actor(value: str) -> str:
-    if not ACTOR.fullmatch(value):
-        raise ValueError("must be agent:<name>[@version] or user:<id>")
-    return value
-
-
 KeyId = Annotated[str, StringConstraints(pattern=KEY_ID)]
-Actor = Annotated[str, AfterValidator(_actor)]
+Actor = Annotated[str, StringConstraints(pattern=f"^(?:{ACTOR.pattern})$")]
 
 
 class KeyIn(Body):
@@ -41,7 +35,12 @@ class KeyIn(Body):
         int, Field(ge=0, le=MOST_OVERLAP_SECONDS, description="How long the replaced key holds on.")
     ] = DAY
 
-    model_config = ConfigDict(json_schema_extra={"example": {"actor": "agent:rebalancing_agent", "roles": ["agent"]}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["actor", "roles"]}, {"required": ["replaces"]}],
+            "example": {"actor": "agent:rebalancing_agent", "roles": ["agent"]},
+        }
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -48,7 +48,15 @@ def _lower(value: str) -> str:
 
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 Uuid = Annotated[str, StringConstraints(pattern=UUID), AfterValidator(_lower)]
-FullName = Annotated[str, AfterValidator(_full_name), Field(description="Personal data: stored encrypted only.")]
+FullName = Annotated[
+    str,
+    AfterValidator(_full_name),
+    Field(
+        description="1 to 140 characters, without control or bidirectional override characters, when normalised (NFC) and "
+        "trimmed. Personal data: stored encrypted only.",
+        json_schema_extra={"minLength": 1},
+    ),
+]
 Limit = Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)]
 """How many entries a page of a list may hold."""
 RiskProfile = Literal["conservative", "moderately_conservative", "moderate", "growth", "aggressive"]

@@ -61,6 +61,7 @@ class AdminRoutes:
             body.overlap_seconds,
         )
         receipt = await self._writes.submit(call, "/admin/keys", command)
+        self._backend.directory.outdate()
         recorded = last_of(receipt.events, administration.ApiKeyIssued)
         event: administration.ApiKeyIssued = recorded.event
         content = {
@@ -84,6 +85,7 @@ class AdminRoutes:
         key_id = call.path_parameter("key_id")
         command = administration.RevokeKey(key_id)
         receipt = await self._writes.submit(call, f"/admin/keys/{key_id}", command)
+        self._backend.directory.outdate()
         return written(200, {"key_id": key_id, "status": "revoked"}, receipt)
 
 

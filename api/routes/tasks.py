@@ -63,7 +63,7 @@ class TaskRoutes:
             Operation(
                 "POST", "/tasks", "Create a task for an agent", self.create,
                 answer=TaskStatusOut, status=201, body=TaskIn, headers=WriteHeaders, tag="Tasks", free_json="payload",
-                problems=("client-not-found", "task-conflict", "payload-too-large", "version-mismatch"),
+                authorise=self._may_create, problems=("client-not-found", "task-conflict", "payload-too-large", "version-mismatch"),
                 description="The same task again is answered as the first time; with other content it is a conflict.",
             ),
             Operation(
@@ -93,8 +93,6 @@ class TaskRoutes:
         body: TaskIn = call.input
         payload = free_json(body.payload, "/payload")
         tenant_id = call.tenant_id
-        if not call.manages_tasks:
-            check_agent(call, body.agent_name)
 
         def build(key: DataKey) -> task.CreateTask:
             sealed = seal(key, tenant_id, PAYLOAD, payload)
@@ -129,6 +127,10 @@ class TaskRoutes:
         assert isinstance(state, task_events.Task)
         self._facts.remember(call.tenant_id, state)
         return state
+
+    async def _may_create(self, call: Call) -> None:
+        if not call.manages_tasks:
+            await self._may_claim(call)
 
     async def _may_claim(self, call: Call) -> None:
         check_agent(call, call.body.get("agent_name") if isinstance(call.body, dict) else None)

@@ -71,6 +71,14 @@ def test_another_method_is_405_with_the_methods_there_are(caller: Caller, path: 
         assert answer.headers["allow"].split(", ") == allowed
 
 
+def test_a_path_of_its_own_is_no_other_routes(caller: Caller) -> None:
+    """`/tasks/claim` has one method; another is not taken for a task named so."""
+    for method in ("GET", "PUT", "DELETE"):
+        answer = caller.http.request(method, "/tasks/claim")
+        problem(answer, "method-not-allowed")
+        assert answer.headers["allow"] == "POST"
+
+
 @pytest.mark.parametrize("path", ["/clients/%00", "/clients/a%20b", "/clients/%ff", "/tasks/%3Fx", "/%E2%80%AE"])
 def test_the_instance_is_the_path_as_it_was_asked_for(caller: Caller, path: str) -> None:
     """RFC 9457: a URI reference, so what was percent-encoded stays so."""

@@ -241,3 +241,14 @@ def test_reads_and_errors_echo_the_correlation_id(caller: Caller) -> None:
     for answer in answers:
         assert answer.headers.get("fidelog-correlation-id") == "find-me", answer.text
         assert answer.json()["correlation_id"] == "find-me"
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Fidelog-Actor", "Fidelog-Correlation-Id", "Fidelog-Purpose"])
+@pytest.mark.parametrize("around", [b"\xa0", b"\x85"])
+def test_what_looks_like_white_space_is_a_part_of_a_value(caller: Caller, name: str, around: bytes) -> None:
+    """Only spaces and tabs around a value do not count (RFC 9110, section 5.5)."""
+    value = b"user:ada" if name == "Fidelog-Actor" else fresh_client().encode()
+    body = client_body(fresh_client())
+    good = caller.http.post("/clients", json=body, headers=[(name.encode(), value)])
+    assert good.status_code == 200, good.text
+    caller.refused("invalid-request", "POST", "/clients", json=body, headers=[(name.encode(), around + value)])

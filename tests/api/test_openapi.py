@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from api.app import Fidelog
+from api.backend import Backend
+from api.identity.roles import ROUTES
 from api.lean import LeanRoute
 from api.problems import PROBLEMS
 from tests.api.conftest import Caller
@@ -131,6 +135,35 @@ def test_queries_headers_and_bounds_are_declared(document: Document) -> None:
             assert {"idempotency-key", "fidelog-actor", "fidelog-correlation-id", "traceparent"} <= names
             body = resolve(document, operation["requestBody"]["content"]["application/json"]["schema"])
             assert body["additionalProperties"] is False
+
+
+def test_who_may_ask_is_declared(shared_api: RunningApi, document: Document) -> None:
+    """A bearer credential with one of the route's scopes, or none where none is needed: here, nowhere, for everybody is
+    the local operator; where callers must prove who they are, on the public routes only."""
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    settings = replace(shared_api.backend.settings, keyless=False, host="192.0.2.1")
+    closed = operations(Fidelog(Backend(settings)).openapi())
+    for (method, path), operation in operations(document).items():
+        need = ROUTES[f"{method} {path}"]
+        proven = [{"bearer": [scope]} for scope in need.scopes]
+        anybody: list[Any] = [{}] if need.scopes or need.told_more else []
+        assert operation["security"] == (proven or [{"bearer": []}] * need.told_more) + anybody, path
+        assert closed[method, path]["security"] == (proven or operation["security"]), path
+        if need.scopes:
+            assert operation["responses"]["401"]["headers"]["WWW-Authenticate"]["required"]
+
+
+def test_no_parameter_can_be_null(document: Document) -> None:
+    """What is not wanted is left out; every path parameter has a form, and every header that is checked a pattern."""
+    unchecked = {"if-none-match", "traceparent"}
+    for operation in operations(document).values():
+        for parameter in operation.get("parameters", []):
+            schema = parameter["schema"]
+            assert {"type": "null"} not in schema.get("anyOf", []), parameter
+            if parameter["in"] == "path":
+                assert "pattern" in schema or schema["type"] == "integer", parameter
+            elif parameter["in"] == "header":
+                assert ("pattern" in schema) == (parameter["name"] not in unchecked), parameter
 
 
 def body_examples(document: Document, path: str) -> list[Any]:

@@ -13,6 +13,7 @@ from api.backend import Backend
 from api.settings import read
 from tests.processes.fidelog_process import Folders
 from tests.soak.findings import Findings, Tell
+from tests.soak.held_to_document import held_to_document
 from tests.soak.http_client import Connection
 from tests.soak.kill_rounds import Size, kill_rounds
 from tests.soak.large_bodies import large_bodies
@@ -51,6 +52,13 @@ def test_mutated_requests(folders: Folders) -> None:
 def test_large_bodies(folders: Folders) -> None:
     """A hundred clients with bodies of a mebibyte are each answered, a small one among them too, within 400 MiB."""
     uvloop.run(large_bodies(folders, tell, clients=100, rounds=1)).assert_passed()
+
+
+def test_held_to_the_document() -> None:
+    """The generated requests run, and a failure among them is one of the soak."""
+    findings = held_to_document(SEED, tell, examples=1, methods=["DELETE", "PATCH"])
+    assert [fault.partition(":")[0] for fault in findings.faults] == ["PATCH"], "no route has that method"
+    assert any("1 passed" in line for line in findings.lines)
 
 
 def test_agents_share_tasks(folders: Folders) -> None:

@@ -15,6 +15,7 @@ import uvloop
 from tests.processes.fidelog_process import Folders, new_folders
 from tests.soak.findings import Findings
 from tests.soak.held_snapshot import held_snapshot
+from tests.soak.held_to_document import held_to_document
 from tests.soak.kill_rounds import Size, kill_rounds
 from tests.soak.large_bodies import large_bodies
 from tests.soak.mutated_requests import mutated_requests
@@ -62,12 +63,17 @@ def _bodies(options: argparse.Namespace, folders: Folders) -> Findings:
     return uvloop.run(large_bodies(folders, tell))
 
 
+def _document(options: argparse.Namespace, folders: Folders) -> Findings:
+    return held_to_document(options.seed, tell)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Folders], Findings]] = {
     "kills": _kills,
     "replay": _replay,
     "mutants": _mutants,
     "snapshot": _snapshot,
     "bodies": _bodies,
+    "document": _document,
 }
 
 

@@ -99,3 +99,11 @@ def test_a_purpose_is_asked_of_those_who_audit(door: Door) -> None:
     assert door.somebody("advisor").get("/tasks").status_code == 200
     bad = door.somebody("auditor", fidelog_purpose="x" * 201)
     problem(bad.get("/audit/events"), "invalid-request")
+
+
+def test_what_an_agent_may_not_create_is_refused_before_what_is_wrong_with_it(door: Door) -> None:
+    """403 comes before 422, also for a task of another agent."""
+    agent = door.somebody("agent", actor="agent:reb")
+    body = task_body("client-nobody", "other", priority=9)
+    problem(agent.post("/tasks", json=body), "forbidden")
+    problem(agent.post("/tasks", json={**body, "agent_name": "reb"}), "invalid-request")

@@ -113,6 +113,9 @@ BAD = {
     "tenant that is no name": token(tenant=7),
     "unknown tenant": token(tenant="nobody"),
     "roles that are none": token(roles=[1]),
+    "roles that are a number": token(roles=7),
+    "roles by name": token(roles={"advisor": True}),
+    "no date at all": token(exp=10**400),
     "act that is nobody": token(act={}),
     "act in act": token(act={"sub": "agent:x", "act": {"sub": "agent:y"}}),
     "cut": token()[:-10],
@@ -157,7 +160,7 @@ def test_keys_come_by_url_and_a_new_one_is_found(pg: Cluster) -> None:
                 served["keys"] = KEYS["keys"]
                 tokens = one.api.backend.gate()._tokens  # type: ignore[union-attr]
                 assert tokens is not None
-                tokens._read_at = float("-inf")
+                tokens._key_set._tried_at = float("-inf")
                 assert one.caller(token(EC, "ES256", "e")).get("/tasks").status_code == 200
     finally:
         server.shutdown()
@@ -170,3 +173,15 @@ def test_a_key_set_that_cannot_be_read_proves_nobody(pg: Cluster, tmp_path: Path
         for one in open_door(pg, name, issuer=Issuer(ISSUER, AUDIENCE, str(tmp_path / "missing.json"))):
             problem(one.caller(token()).get("/tasks"), "unauthenticated")
             assert one.somebody("advisor").get("/tasks").status_code == 200
+
+
+def test_the_refusal_of_one_person_does_not_hide_anothers(trusting: Door) -> None:
+    """All tokens are one kind of credential; who was refused is on record, each at most once a minute."""
+    for _ in range(2):
+        for name in ("ada", "bob"):
+            problem(trusting.caller(token(sub=name, roles=["agent"])).get("/admin/keys"), "forbidden")
+    officer = trusting.somebody("compliance", fidelog_purpose="test")
+    query: dict[str, str | int] = {"stream": "log-access", "order": "desc", "limit": 100}
+    events = officer.get("/audit/events", params=query).json()["events"]
+    of_route = [e["actor"] for e in events if e["type"] == "AccessRefused" and e["data"]["route"] == "GET /admin/keys"]
+    assert sorted(of_route) == ["user:ada", "user:bob"]
