@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
-from typing import Any, get_origin
+from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -20,13 +19,13 @@ from api.identity.actors import ACTOR, USER
 from api.identity.caller import AGENT, LOCAL_ACTOR, Caller
 from api.identity.keys import KEY_ID
 from api.identity.roles import TASKS_MANAGE
-from api.json_body import check_free_json, escape, parse
+from api.json_body import check_free_json, parse
 from api.models.fields import IDENTIFIER, UUID
+from api.models.validation import asked_nothing, faults_of, list_parameters
+from api.origin import check_origin
 from api.problems import Fault, Problem, invalid
 from eventstore.reading import MAX_POSITION
 from eventstore.records import ExpectedVersion
-
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 Scope = Mapping[str, Any]
 
@@ -120,14 +119,8 @@ class Call:
             bodies.give_back(held)
 
     def check_origin(self) -> None:
-        """Keyless mode trusts the loopback interface, so a page of another origin must not reach it, not even by a
-        name that was made to resolve to it (DNS rebinding). Raises Problem (403)."""
-        host = self._header(b"host") or ""
-        if not _is_local(host):
-            raise Problem("foreign-origin", "The Host header must be localhost, 127.0.0.1 or [::1]")
-        origin = self._header(b"origin")
-        if origin is not None and origin.lower() not in {f"http://{host.lower()}", f"https://{host.lower()}"}:
-            raise Problem("foreign-origin", "The Origin header names another origin")
+        """Raises Problem (403) when a page of another origin may have sent this."""
+        check_origin(self._header(b"host") or "", self._header(b"origin"))
 
     def _correlation(self) -> str | None:
         text = self._header(b"fidelog-correlation-id")
@@ -211,7 +204,7 @@ class Call:
         for name, value in self.scope["path_params"].items():
             if not _PATTERNS[name].fullmatch(value) or (name == "position" and int(value) > MAX_POSITION):
                 self._fault(name, "must be a positive integer" if name == "position" else "is not a valid identifier")
-        self.query = self._checked_query(query) if self.scope["query_string"] else _unasked(query)
+        self.query = self._checked_query(query) if self.scope["query_string"] else asked_nothing(query)
         self.idempotency_key = self._checked_key()
         self._versions = self._checked_versions(guarded)
         self._check_purpose(personal)
@@ -237,13 +230,13 @@ class Call:
         try:
             self.input = model.__pydantic_validator__.validate_python(self.body)
         except ValidationError as error:
-            self._faults += _faults(error, "pointer")
+            self._faults += faults_of(error, "pointer")
         if free_json is not None and isinstance(self.body, dict) and isinstance(self.body.get(free_json), dict):
             self._faults += check_free_json(self.body[free_json], f"/{free_json}")
 
     def _checked_query(self, model: type[BaseModel]) -> Any:
         values: dict[str, str | list[str]] = {}
-        lists = _lists(model)
+        lists = list_parameters(model)
         try:
             pairs = parse_qsl(self.scope["query_string"].decode(), keep_blank_values=True, errors="strict")
         except ValueError:
@@ -259,7 +252,7 @@ class Call:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            self._faults += _faults(error, "parameter")
+            self._faults += faults_of(error, "parameter")
 
     def _checked_key(self) -> str | None:
         """The Idempotency-Key, quoted (an RFC 8941 string) or bare; both forms are one key."""
@@ -298,44 +291,3 @@ class Call:
         sent = [value.decode("latin-1") for name, value in self.scope["headers"] if name == b"if-none-match"]
         tags = [tag.strip().removeprefix("W/") for value in sent for tag in value.split(",")]
         return "*" in tags or entity_tag in tags
-
-
-@lru_cache(maxsize=64)
-def _is_local(host: str) -> bool:
-    """Whether a Host header names this machine. Few are ever sent, and every request sends one."""
-    return re.sub(r":[0-9]{1,5}$", "", host.lower()) in LOCAL_HOSTS
-
-
-@cache
-def _unasked(model: type[BaseModel]) -> BaseModel:
-    """What a request without a query string asks; nobody changes it."""
-    return model()
-
-
-@cache
-def _lists(model: type[BaseModel]) -> frozenset[str]:
-    """The query parameters that may be repeated: those the model declares as lists."""
-    fields = model.model_fields.items()
-    return frozenset(field.alias or name for name, field in fields if get_origin(field.annotation) is list)
-
-
-_MESSAGES = {
-    "missing": "is required",
-    "extra_forbidden": "is not a known field",
-    "string_pattern_mismatch": "does not have the required form",
-    "model_type": "must be a JSON object",
-    "dict_type": "must be a JSON object",
-    "string_type": "must be a string",
-    "int_type": "must be an integer",
-}
-
-
-def _faults(error: ValidationError, kind: str) -> Sequence[Fault]:
-    """pydantic's errors as faults, without the values they are about."""
-    faults: list[Fault] = []
-    for item in error.errors(include_url=False, include_input=False):
-        place = [str(part) for part in item["loc"]]
-        where = "".join("/" + escape(part) for part in place) if kind == "pointer" else "".join(place[:1])
-        message = _MESSAGES.get(item["type"], item["msg"].removeprefix("Value error, "))
-        faults.append({kind: where, "message": message})
-    return faults
