@@ -112,6 +112,11 @@ class Backend:
         """Who admits callers; None until everything is up."""
         return self._gate
 
+    async def serve(self, tenant_id: str) -> None:
+        """Take a tenant into service that appeared since the watch last looked."""
+        if tenant_id not in self._tenancies:
+            await self._tenancies.serve([tenant_id], self.database.url("keeper"))
+
     def index(self, tenant_id: str) -> Tail:
         """The tail that fills the tenant's part of the officer's index."""
         return self._tenancies[tenant_id].index

@@ -128,6 +128,7 @@ class TrailPages:
         """Until the list's source has got to the position. Raises Problem (503)."""
         if at_least is None:
             return
+        await self._backend.serve(tenant_id)
         tail = self._backend.index(tenant_id)
 
         def reached() -> bool:

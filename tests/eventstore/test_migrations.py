@@ -26,6 +26,7 @@ FROZEN = {
     "projections/0002_tasks_and_replay.sql": "31cbaf1629df5ee8fee9a32e4d03e0b05c5da88b3ed446a267518097e44aeeba",
     "projections/0003_audit_index.sql": "47fe1314c1cacf11b44fbdb76d8e20459e741d7ea00d161d8b00148d791bf518",
     "projections/0004_audit_index_covers.sql": "a99774c009301ee5aa3f41137c116d950d53b7fe0f5f401d3aa313a216eda0f9",
+    "projections/0005_administration.sql": "47dea780aaad0dc006adabb351dd898394a43090ac72dd86b92a646e2d9d5cf9",
 }
 """A migration that was released is never edited: what it made stands in databases. Change the schema in a new one."""
 

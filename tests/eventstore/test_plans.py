@@ -42,6 +42,7 @@ READS: dict[str, tuple[str, str]] = {
     "leases_over": ("projections", "'{tenant}', '2000-01-01', 5, 1"),
     "get_client": ("projections", "'{tenant}', 'c7'"),
     "get_task": ("projections", f"'{{tenant}}', '{TASK}'"),
+    "load_administration": ("projections", "'{tenant}', '{{admin,access}}'"),
 }
 
 WRITES: dict[str, tuple[str, str]] = {
@@ -76,6 +77,14 @@ WRITES: dict[str, tuple[str, str]] = {
         " array['{{}}']::json[], array[null]::json[], array[null]::json[], '{{null}}', '{{null}}', array[null]::timestamptz[],"
         " '{{null}}', '{{null}}', '{{1}}', array[now()], array[now()], '{{99999999}}', '{{99999999}}', 1, 1",
     ),
+    "insert_administration": (
+        "projections",
+        "'{tenant}', '{{access}}', array['{{}}']::json[], array[now()], array[now()], '{{1}}', '{{1}}', 1, 1",
+    ),
+    "update_administration": (
+        "projections",
+        "'{tenant}', '{{access}}', array['{{}}']::json[], array[now()], array[now()], '{{99999999}}', '{{99999999}}', 1, 1",
+    ),
 }
 
 BOUNDED = {
@@ -95,12 +104,16 @@ NOT_HOT = {
     "newest_fold_client_profiles", "newest_fold_agent_tasks", "tail_position",
     "index_unlike", "index_too_many", "index_drop", "index_again",
     "tail_session", "open_tail", "save_tail_fault",
+    # some hundred rows at most: tenants and keys
+    "directory", "get_api_keys", "save_api_key_uses", "rights",
+    "range_administration", "delete_administration", "newest_fold_administration",
 }  # fmt: skip
 
 OF_THE_TRAIL = {"index_events", "look_at_log", "positions_at", "version_bounds"}
 """Explained in tests/projections/test_trail_plans.py, with the pages of the trail."""
 
 TO_UPDATE = {
+    "update_administration": "INSERT INTO fidelog.administration VALUES ('{tenant}', 'access', '{{}}', now(), now(), 1, 1, 1)",
     "update_client_profiles": "INSERT INTO fidelog.client_profiles VALUES ('{tenant}', 'c7', '{{}}', 'moderate', now(),"
     " now(), 1, 1, 1) ON CONFLICT DO NOTHING",
     "update_agent_tasks": f"INSERT INTO fidelog.agent_tasks VALUES ('{{tenant}}', '{TASK}', 'c', 'a', 'pending', 3, 0,"

