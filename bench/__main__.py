@@ -25,7 +25,7 @@ def measured(asked: Chosen) -> Results:
         with checked_out(asked.revision) if asked.revision else nullcontext(twin()) as other:
             table = duels((this_tree(), other))
             return run({name: table[name] for name in asked.works}, asked.plan, asked.command)
-    return run({name: WORKS[name] for name in asked.works}, asked.plan, asked.command)
+    return run({name: WORKS[name] for name in asked.works}, asked.plan, asked.command, asked.logs)
 
 
 def main() -> int:

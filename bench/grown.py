@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 import psycopg
 from psycopg import sql
 
@@ -40,7 +41,7 @@ def named(events: int) -> str:
 
 
 class Grown:
-    """The logs in `folder`, which is temporary. A log is built once, whoever asks first."""
+    """The logs in `folder`. A log is built once, whoever asks first, and used again while the folder stays."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "grown"
@@ -73,8 +74,11 @@ class Grown:
 
         Raises MeasurementError when the disk has too little room.
         """
-        if (self._folder / "built").exists():
+        built = self._folder / "built"
+        if built.exists():
+            self._use_again(built, sizes)
             return
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
         _refuse_a_full_disk(self._folder.parent, sizes)
         self._folder.mkdir()
         server = EmbeddedServer(self._folder / "data", settings=FILLING, notice=lambda _: None)
@@ -89,7 +93,15 @@ class Grown:
         finally:
             server.leave()
         os.sync()
-        (self._folder / "built").touch()
+        built.write_bytes(orjson.dumps({"sizes": sizes, "notes": self.notes}))
+
+    def _use_again(self, built: Path, sizes: Sequence[int]) -> None:
+        found = orjson.loads(built.read_bytes())
+        if missing := set(sizes) - set(found["sizes"]):
+            raise MeasurementError(
+                f"{self._folder} holds no log of {', '.join(map(named, sorted(missing)))} events; remove it, or name another"
+            )
+        self.notes = found["notes"]
 
     def _grow(self, postgres: Postgres, before: int, events: int, tell: Tell) -> None:
         if before:

@@ -83,7 +83,7 @@ class Growth:
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
         """Measure and report. Raises MeasurementError."""
-        grown = Grown(postgres.folder)
+        grown = Grown(postgres.logs)
         grown.build(self.sizes, tell)
         with grown.running() as server:
             for events in self.sizes:

@@ -181,7 +181,7 @@ class OfficersQueries:
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
         """Measure and report. Raises MeasurementError."""
-        grown = Grown(postgres.folder)
+        grown = Grown(postgres.logs)
         grown.build(self.sizes, tell)
         with grown.running() as server, _officers(grown, server, self.sizes, postgres) as officers:
             series = self._series(officers, tell)

@@ -6,6 +6,7 @@ import argparse
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.duels import DUELS
 from bench.works import DUEL, FULL, QUICK, QUICK_WORKS, WORKS, Plan
@@ -28,6 +29,8 @@ class Chosen:
     revision: str = ""
     """For `against`."""
     page_only: bool = False
+    logs: Path | None = None
+    """Where filled logs stay, to be used again."""
 
     @property
     def is_whole(self) -> bool:
@@ -54,6 +57,7 @@ def chosen(arguments: Sequence[str]) -> Chosen:
         command=shlex.join(["python", "-m", "bench", *arguments]),
         revision=given.against or "",
         page_only=given.page,
+        logs=given.logs and given.logs.resolve(),
     )
 
 
@@ -83,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of a round; {FULL.seconds:g}, quick {QUICK.seconds:g}, two trees {DUEL.seconds:g}",
     )
     add("--sizes", type=_sizes, metavar="EVENTS,…", help="of the log, for what is measured as it grows")
+    add("--logs", type=Path, metavar="FOLDER", help="keep the filled logs there, and use those that a run left there")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--against", metavar="REV", help="this tree against another commit of ours")
     kinds.add_argument("--self-check", action="store_true", help="this tree against itself: 1.0 but for the noise")

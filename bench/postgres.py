@@ -27,10 +27,16 @@ class Postgres:
 
     server: EmbeddedServer
     folder: Path
+    kept: Path | None = None
 
     @property
     def data_dir(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def logs(self) -> Path:
+        """Where logs that took long to fill lie: kept after the run when it was asked to."""
+        return self.kept or self.folder
 
     @property
     def state_dir(self) -> Path:
@@ -77,11 +83,11 @@ class Postgres:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Postgres]:
-    """A server in `folder`, stopped at the end."""
+def running(folder: Path, kept: Path | None = None) -> Iterator[Postgres]:
+    """A server in `folder`, stopped at the end; `kept`: a folder for logs that stays."""
     server = EmbeddedServer(folder / "data", notice=lambda _: None)
     server.join()
     try:
-        yield Postgres(server, folder)
+        yield Postgres(server, folder, kept)
     finally:
         server.leave()

@@ -84,7 +84,7 @@ class ReplayWork:
 
     def run(self, postgres: Postgres, report: Report, tell: Tell) -> None:
         """Measure and report. Raises MeasurementError."""
-        grown = Grown(postgres.folder)
+        grown = Grown(postgres.logs)
         grown.build(self.sizes, tell)
         with grown.running() as server:
             tell("making the library's database")

@@ -29,8 +29,8 @@ FAULTS = (MeasurementError, EmbeddedServerError, psycopg.Error, OSError, subproc
 INTERRUPTED = 130
 
 
-def run(entries: Mapping[str, Entry], plan: Plan, command: str) -> Results:
-    """Measure these works. One that fails is reported as failed, and the others go on.
+def run(entries: Mapping[str, Entry], plan: Plan, command: str, logs: Path | None = None) -> Results:
+    """Measure these works. One that fails is reported as failed, and the others go on. `logs`: where filled logs stay.
 
     Raises one of FAULTS when PostgreSQL does not start or its commits are not durable.
     """
@@ -38,7 +38,7 @@ def run(entries: Mapping[str, Entry], plan: Plan, command: str) -> Results:
     found = []
     with (
         TemporaryDirectory(prefix="fdl-bench-") as folder,
-        running(Path(folder)) as postgres,
+        running(Path(folder), logs) as postgres,
         progress({name: work.steps for name, work in works.items()}) as steps,
     ):
         measured_on = machine(postgres)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.duels import DUELS
@@ -34,6 +36,12 @@ def test_quick_is_a_preset_of_the_same_program() -> None:
 def test_lengths_and_sizes() -> None:
     """Sizes are ascending, each once."""
     assert chosen(["--rounds", "2", "--seconds", "0.5", "--sizes", "1_000,10,1000"]).plan == Plan(2, 0.5, (10, 1000))
+
+
+def test_filled_logs_are_kept_where_it_is_asked() -> None:
+    """By default nowhere."""
+    assert chosen([]).logs is None
+    assert chosen(["--logs", "/tmp/logs"]).logs == Path("/tmp/logs")
 
 
 def test_two_trees_have_works_of_their_own() -> None:

@@ -29,13 +29,31 @@ EVENTS = 3_000
 
 
 @pytest.fixture(scope="module")
-def log() -> Iterator[Database]:
+def folder() -> Iterator[Path]:
+    """Where the filled log lies."""
+    with tempfile.TemporaryDirectory(prefix="fdl-", dir=scratch()) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def log(folder: Path) -> Iterator[Database]:
     """A filled log, its read models made."""
-    with tempfile.TemporaryDirectory(prefix="fdl-", dir=scratch()) as folder:
-        grown = Grown(Path(folder))
-        grown.build([EVENTS], lambda _: None)
-        with grown.running() as server:
-            yield grown.database(server, EVENTS)
+    grown = Grown(folder)
+    grown.build([EVENTS], lambda _: None)
+    with grown.running() as server:
+        yield grown.database(server, EVENTS)
+
+
+@pytest.mark.usefixtures("log")
+def test_a_folder_of_filled_logs_is_used_again(folder: Path) -> None:
+    """Nothing is filled anew; a log that is not in it is named, not made beside the others."""
+    told: list[str] = []
+    again = Grown(folder)
+    again.build([EVENTS], told.append)
+    assert told == []
+    assert any(note.startswith("3k filled") for note in again.notes)
+    with pytest.raises(MeasurementError, match="holds no log of 5k events"):
+        again.build([EVENTS, 5_000], told.append)
 
 
 def _numbers(database: Database) -> list[int]:
