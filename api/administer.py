@@ -27,8 +27,9 @@ from eventstore.ids import RandomIds
 from eventstore.pipeline import Pipeline
 from eventstore.provision import TENANT, create_tenant
 from eventstore.reading import Log, Reader
-from eventstore.records import Command, Envelope, Receipt
+from eventstore.records import Command, Receipt
 from eventstore.vault.vault import Vault
+from eventstore.writer.internal import InternalCommands
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Writer
 from projections.engine import engine, read_models
@@ -46,26 +47,14 @@ class Desk:
     vault: Vault
     directory: Directory
     queries: Queries
-    writer: Writer
+    internal: InternalCommands
 
     async def submit(self, tenant_id: str, command: Command) -> Receipt:
         """Record the command. Raises SettingsError with the refusal in words, StoreError."""
-        command_id = RandomIds()()
-        envelope = Envelope(
-            tenant_id=tenant_id,
-            actor=ACTOR,
-            command=command,
-            command_id=command_id,
-            idempotency_key=self.vault.idempotency_key(tenant_id, ACTOR, "internal", command_id),
-            request_hash=None,
-            correlation_id=command_id,
-        )
         try:
-            receipt = await self.writer.submit(envelope)
+            return await self.internal.submit(tenant_id, ACTOR, command)
         except CommandRefused as error:
             raise SettingsError(_words(error.refusal)) from None
-        assert isinstance(receipt, Receipt), "no administrative command repeats another"
-        return receipt
 
     def check_tenant(self, tenant_id: str) -> None:
         """Raises SettingsError unless there is such a tenant."""
@@ -107,7 +96,8 @@ async def desk(settings: Settings) -> AsyncIterator[Desk]:
         writer.start()
         log = Log(reader, product.codec)
         try:
-            yield Desk(database, vault, directory, Queries(reader, log, vault, read_models(product)), writer)
+            queries = Queries(reader, log, vault, read_models(product))
+            yield Desk(database, vault, directory, queries, InternalCommands(writer, vault, RandomIds()))
         finally:
             await writer.close(5.0)
             await reader.close()

@@ -30,6 +30,7 @@ from eventstore.reading import Log, Reader
 from eventstore.records import RecordedEvent
 from eventstore.vault.vault import Vault
 from eventstore.writer.engine import Engine
+from eventstore.writer.internal import InternalCommands
 from eventstore.writer.queues import Limits
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Writer
@@ -66,6 +67,7 @@ class Backend:
     queries: Queries
     trail: Trail
     writer: Writer
+    internal: InternalCommands
     directory: Directory
 
     def __init__(
@@ -127,7 +129,7 @@ class Backend:
         return self._tenancies.tails
 
     def _sweep(self, tenant_id: str) -> LeaseSweep:
-        return LeaseSweep(tenant_id, self.queries, self.writer, self.vault, self.ids)
+        return LeaseSweep(tenant_id, self.queries, self.internal)
 
     async def _open(self) -> None:
         patience = self.settings.limits.statement_seconds + READER_PATIENCE
@@ -138,12 +140,13 @@ class Backend:
         self.trail = Trail(self.reader, self.vault)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
         self.writer.start()
+        self.internal = InternalCommands(self.writer, self.vault, self.ids)
         self.directory = Directory(self.reader, self.vault, self.tenant_id)
         await self.directory.refresh()
         settings = self.settings
         self._gate = Gate(
             self.directory,
-            Accesses(self.writer, self.vault, self.ids, everybody=settings.access_log == "all"),
+            Accesses(self.internal, everybody=settings.access_log == "all"),
             None if settings.issuer is None else Tokens(settings.issuer),
             home=self.tenant_id if settings.keyless else None,
             opened=settings.opened,

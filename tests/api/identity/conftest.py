@@ -14,9 +14,8 @@ from api.administer import ACTOR
 from api.database import open_vault
 from api.identity import keys
 from domain.administration import CreateTenant, IssueKey, RevokeKey
-from eventstore.ids import RandomIds
 from eventstore.provision import create_tenant
-from eventstore.records import Command, Envelope, Receipt
+from eventstore.records import Command, Receipt
 from tests.clusters import Cluster
 from tests.running import RunningApi, running_api
 
@@ -37,11 +36,7 @@ class Door:
         backend = self.api.backend
 
         async def submit() -> Receipt:
-            command_id = RandomIds()()
-            key = backend.vault.idempotency_key(tenant_id, ACTOR, "internal", command_id)
-            envelope = Envelope(tenant_id, ACTOR, command, command_id, key, None, command_id)
-            receipt = await backend.writer.submit(envelope)
-            assert isinstance(receipt, Receipt)
+            receipt = await backend.internal.submit(tenant_id, ACTOR, command)
             await backend.directory.refresh()
             return receipt
 
