@@ -13,7 +13,7 @@ import pytest
 from api.administer import ACTOR
 from api.database import open_vault
 from api.identity import keys
-from domain.administration import CreateTenant, IssueKey, RevokeKey
+from domain.administration import CreateTenant, RevokeKey
 from eventstore.provision import create_tenant
 from eventstore.records import Command, Receipt
 from tests.clusters import Cluster
@@ -45,9 +45,8 @@ class Door:
 
     def key(self, actor: str, *roles: str, tenant: str = HOME, seconds: int = 3600, **more: Any) -> keys.ApiKey:
         """A new key."""
-        key = keys.draw()
-        secret_hash = self.api.backend.directory.secret_hash(tenant, key).hex()
-        self.record(tenant, IssueKey(key.key_id, secret_hash, actor, roles, seconds, **more))
+        key, command = self.api.backend.directory.draw(tenant, actor, roles, seconds, **more)
+        self.record(tenant, command)
         return key
 
     def revoke(self, key: keys.ApiKey, tenant: str = HOME) -> None:

@@ -11,7 +11,6 @@ import pytest
 from api.administer import ACTOR
 from api.identity import directory as directories
 from api.identity import keys
-from domain.administration import IssueKey
 from eventstore.provision import create_tenant
 from eventstore.vault.keys import MasterKeys
 from eventstore.vault.vault import Vault
@@ -21,9 +20,8 @@ from tests.api.identity.conftest import HOME, Door
 
 async def issued_elsewhere(door: Door) -> keys.ApiKey:
     """A key that another process issued: this one was not told."""
-    backend, key = door.api.backend, keys.draw()
-    secret_hash = backend.directory.secret_hash(HOME, key).hex()
-    command = IssueKey(key.key_id, secret_hash, "user:ada", ("advisor",), 60)
+    backend = door.api.backend
+    key, command = backend.directory.draw(HOME, "user:ada", ["advisor"], 60)
     await backend.internal.submit(HOME, ACTOR, command)
     return key
 
