@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -108,19 +108,27 @@ class Settings:
         return frozenset({"GET /metrics"}) if self.loopback else frozenset()
 
 
+def values_of(
+    settings: Iterable[Setting],
+    options: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """What each setting holds, by its variable: from the options, else the environment, else the default."""
+    environment = os.environ if environment is None else environment
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    return {
+        setting.variable: given.get(setting.option) or environment.get(setting.variable) or setting.default
+        for setting in settings
+    }
+
+
 def read(options: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from options (by lower-case name without FIDELOG_), else environment, else default.
 
     Raises SettingsError.
     """
-    environment = os.environ if environment is None else environment
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-
-    def value(setting: Setting) -> str:
-        return given.get(setting.option) or environment.get(setting.variable) or setting.default
-
-    values = {setting.variable: value(setting) for setting in SETTINGS}
-    data_dir, state_dir = _folder(values, "FIDELOG_DATA_DIR"), _folder(values, "FIDELOG_STATE_DIR")
+    values = values_of(SETTINGS, options, environment)
+    data_dir, state_dir = folder(values, "FIDELOG_DATA_DIR"), folder(values, "FIDELOG_STATE_DIR")
     if state_dir == data_dir or data_dir in state_dir.parents:
         raise SettingsError(
             "FIDELOG_STATE_DIR lies inside FIDELOG_DATA_DIR; choose a folder outside, so that no copy of the data "
@@ -128,7 +136,7 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         )
     settings = Settings(
         host=values["FIDELOG_HOST"],
-        port=_port(values["FIDELOG_PORT"]),
+        port=port(values, "FIDELOG_PORT"),
         data_dir=data_dir,
         state_dir=state_dir,
         database_url=_url(values, "FIDELOG_DATABASE_URL"),
@@ -159,8 +167,8 @@ def _url(values: Mapping[str, str], variable: str) -> str | None:
     return url
 
 
-def _folder(values: Mapping[str, str], variable: str) -> Path:
-    """The folder with symbolic links and `..` resolved, so that folders can be compared."""
+def folder(values: Mapping[str, str], variable: str) -> Path:
+    """The folder with symbolic links and `..` resolved, so that folders can be compared. Raises SettingsError."""
     try:
         return Path(values[variable]).expanduser().resolve()
     except (OSError, RuntimeError) as error:
@@ -191,9 +199,11 @@ def _issuer(values: Mapping[str, str]) -> Issuer | None:
     return Issuer(issuer, audience, jwks, int(leeway), algorithms)
 
 
-def _port(text: str) -> int:
+def port(values: Mapping[str, str], variable: str) -> int:
+    """A port; 0 is any that is free. Raises SettingsError."""
+    text = values[variable]
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
-        raise SettingsError("FIDELOG_PORT must be a number from 0 to 65535")
+        raise SettingsError(f"{variable} must be a number from 0 to 65535")
     return int(text)
 
 
