@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from api.identity.issuer import ALGORITHMS, Issuer
 from api.limits import RequestLimits
+from api.witnessing import Witnessing, WitnessingError, witnessing
 from eventstore.database import LOGINS, Login
 
 
@@ -70,6 +71,8 @@ SETTINGS = (
         Setting(f"FIDELOG_{login.upper()}_URL", "", f"on a server: the {login} login's own URL")
         for login in LOGINS
     ),
+    Setting("FIDELOG_WITNESS_POLICY", "", "file (C2SP tlog-policy) that names the witnesses and the quorum of them"),
+    Setting("FIDELOG_WITNESSES", "", "where witnesses are, in place of the policy's own addresses: name=URL name=URL"),
     *LIMITS,
     Setting("FIDELOG_REQUEST_LOG", "off", "`on`: a line of JSON on stderr for every request"),
 )  # fmt: skip
@@ -91,6 +94,8 @@ class Settings:
     """Whether a caller without a credential is the local operator: on this machine, with its own database."""
     limits: RequestLimits = field(default_factory=RequestLimits)
     request_log: bool = False
+    witnessing: Witnessing | None = None
+    """Who cosigns, if anybody."""
 
     @property
     def embedded(self) -> bool:
@@ -145,6 +150,7 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         issuer=_issuer(values),
         limits=RequestLimits(**{setting.option: _bound(values, setting.variable) for setting in LIMITS}),
         request_log=_switch(values, "FIDELOG_REQUEST_LOG"),
+        witnessing=_witnessing(values),
     )
     return replace(settings, keyless=settings.embedded and settings.loopback)
 
@@ -219,3 +225,15 @@ def _switch(values: Mapping[str, str], variable: str) -> bool:
     if values[variable] not in {"on", "off"}:
         raise SettingsError(f"{variable} must be on or off")
     return values[variable] == "on"
+
+
+def _witnessing(values: Mapping[str, str]) -> Witnessing | None:
+    path, addresses = values["FIDELOG_WITNESS_POLICY"], values["FIDELOG_WITNESSES"]
+    if not path:
+        if addresses:
+            raise SettingsError("FIDELOG_WITNESSES needs FIDELOG_WITNESS_POLICY, which has the witnesses' keys")
+        return None
+    try:
+        return witnessing(Path(path).expanduser(), addresses)
+    except WitnessingError as error:
+        raise SettingsError(str(error)) from error

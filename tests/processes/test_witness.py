@@ -17,13 +17,14 @@ from eventstore.proof.keys import Kind, VerifierKey
 from eventstore.proof.note import Note
 from eventstore.proof.signing_keys import SigningKey
 from eventstore.proof.witness_exchange import with_cosignatures
+from tests.eventstore.proof.one_log import LEAVES, OTHER, TREE, OneLog
 from tests.eventstore.proof.vectors import SHARED, shared_json
 from tests.processes.conftest import Command, refusal
 from tests.processes.fidelog_process import new_folders
-from tests.processes.witness_process import LEAVES, NAME, OTHER, TREE, Log, WitnessProcess
+from tests.processes.witness_process import NAME, WitnessProcess, shown_at
 
 VECTORS = "torchwood-witness/add_checkpoint.json"
-LOGS = {name: Log(f"log.example/{name}") for name in ("grown", "raced", "refused", "followed", "signed")}
+LOGS = {name: OneLog(f"log.example/{name}") for name in ("grown", "raced", "refused", "followed", "signed")}
 
 
 def key_of_vectors() -> VerifierKey:
@@ -68,7 +69,7 @@ def test_a_log_that_grows_is_cosigned_and_shown(witness: WitnessProcess) -> None
     """Each answer is a cosignature that verifies; the latest checkpoint is shown with the log's signature and the witness's,
     and with no line that somebody added. A conflict names the size to begin from, in its own type."""
     log = LOGS["grown"]
-    assert witness.get(log.latest).status_code == 404
+    assert witness.get(shown_at(log)).status_code == 404
     for old, new in [(0, 0), (0, 1), (1, 200), (200, 200), (200, LEAVES)]:
         note = log.note(new)
         stranger = SigningKey("stranger.example", Kind.LOG, b"s" * 32)
@@ -76,7 +77,7 @@ def test_a_log_that_grows_is_cosigned_and_shown(witness: WitnessProcess) -> None
         answered = witness.submit(added)
         assert (answered.status_code, answered.headers["content-type"]) == (200, "text/plain; charset=utf-8")
         assert with_cosignatures(note, answered.content, [witness.key]).signers([witness.key])
-        shown = Note.parse(witness.get(log.latest).content)
+        shown = Note.parse(witness.get(shown_at(log)).content)
         assert shown.text == note.text
         assert {one.key for one in shown.signers([log.key.verifier, witness.key])} == {log.key.verifier, witness.key}
         assert len(shown.lines) == 2
@@ -153,7 +154,7 @@ def test_of_many_at_once_from_one_size_one_is_cosigned(witnesses: tuple[WitnessP
         (LOGS["refused"].request(0, 5).replace(b"\n5\n", b"\n05\n"), 400), (LOGS["refused"].request(0, 5, proof=[bytes(32)]), 422),
         (LOGS["refused"].request(0, 5) + b"x" * (1 << 17), 400), (b"x" * (2 << 20), 413), (LOGS["refused"].request(3, 5), 409),
         (LOGS["refused"].request(0, 5, key=SigningKey("log.example/refused", Kind.LOG, b"s" * 32)), 403),
-        (Log("log.example/unknown").request(0, 5), 404),
+        (OneLog("log.example/unknown").request(0, 5), 404),
     ],
 )  # fmt: skip
 def test_what_is_refused_is_not_kept(witness: WitnessProcess, body: bytes, status: int) -> None:
@@ -166,7 +167,7 @@ def test_what_is_refused_is_not_kept(witness: WitnessProcess, body: bytes, statu
 def test_what_is_not_there(witness: WitnessProcess) -> None:
     """Other paths and methods are refused as elsewhere."""
     for method, path, status in [
-        ("GET", "/add-checkpoint", 405), ("POST", LOGS["refused"].latest, 405), ("GET", "/", 404), ("GET", "/0/checkpoint", 404),
+        ("GET", "/add-checkpoint", 405), ("POST", shown_at(LOGS["refused"]), 405), ("GET", "/", 404), ("GET", "/0/checkpoint", 404),
         ("GET", f"/{hash_of('x')}/checkpoint", 404), ("GET", f"/{hash_of(LOGS['refused'].origin).upper()}/checkpoint", 404),
     ]:  # fmt: skip
         assert witness.http.request(method, path).status_code == status
