@@ -31,10 +31,10 @@ def witnessing(path: Path, addresses: str) -> Witnessing:
     policy = _policy(path)
     known = {name: witness.url.decode(errors="replace") for name, witness in policy.witnesses.items() if witness.url}
     for pair in addresses.split():
-        name, sign, url = pair.partition("=")
-        if not sign or name.encode() not in policy.witnesses:
-            raise WitnessingError(f"FIDELOG_WITNESSES: {name} is no witness of the policy; write name=URL name=URL")
-        known[name.encode()] = url
+        given, sign, url = pair.partition("=")
+        if not sign or given.encode() not in policy.witnesses:
+            raise WitnessingError(f"FIDELOG_WITNESSES: {given} is no witness of the policy; write name=URL name=URL")
+        known[given.encode()] = url
     for name, url in known.items():
         _check(name, url)
     reachable = {policy.witnesses[name].key: url.rstrip("/") for name, url in known.items()}
