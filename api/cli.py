@@ -18,6 +18,7 @@ from api.database import DEFAULT_TENANT
 from api.identity.actors import ACTOR
 from api.identity.roles import ROLES
 from api.settings import LIMITS, SETTINGS, Settings, SettingsError, read
+from api.witness import command as witness
 from eventstore.embedded import EmbeddedServerError
 from eventstore.errors import StoreError
 from eventstore.migrations import MigrationError
@@ -82,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--workers", type=int, metavar="N", help="processes that fold (default: at most 2)")
     _administration(commands)
     _log_commands(commands)
+    other = commands.add_parser("witness", help="cosign the checkpoints of logs, on another machine than theirs",
+                                description=witness.DESCRIPTION)  # fmt: skip
+    witness.add_options(other)
     url = _command(commands, "database-url", "print a libpq URL of the database, for psql and other clients")
     url.add_argument(
         "--as",
@@ -143,8 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parsed(arguments)
     failed = NOT_CHECKED if getattr(options, "check", False) else 1
     try:
-        settings = read({setting.option: getattr(options, setting.option, None) for setting in SETTINGS})
-        status = COMMANDS[options.command](settings, options)
+        if options.command in ALONE:
+            status = ALONE[options.command](options)
+        else:
+            settings = read({setting.option: getattr(options, setting.option, None) for setting in SETTINGS})
+            status = COMMANDS[options.command](settings, options)
     except KeyboardInterrupt:
         status = 130
     except REFUSALS as error:
@@ -279,3 +286,6 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "log": _log,
     "tenants": _tenants,
 }
+
+ALONE: dict[str, Callable[[argparse.Namespace], int]] = {"witness": witness.run}
+"""Commands with settings of their own; they know nothing of the database."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from api.identity.issuer import ALGORITHMS, Issuer
 from api.identity.roles import ROUTES
 from api.limits import RequestLimits
+from api.witnessing import Witnessing, WitnessingError, witnessing
 from eventstore.database import LOGINS, Login
 
 
@@ -72,6 +73,8 @@ SETTINGS = (
         Setting(f"FIDELOG_{login.upper()}_URL", "", f"on a server: the {login} login's own URL")
         for login in LOGINS
     ),
+    Setting("FIDELOG_WITNESS_POLICY", "", "file (C2SP tlog-policy) that names the witnesses and the quorum of them"),
+    Setting("FIDELOG_WITNESSES", "", "where witnesses are, in place of the policy's own addresses: name=URL name=URL"),
     *LIMITS,
     Setting("FIDELOG_REQUEST_LOG", "off", "`on`: a line of JSON on stderr for every request"),
 )  # fmt: skip
@@ -95,6 +98,8 @@ class Settings:
     """Whether a caller without a credential is the local operator: on this machine, with its own database."""
     limits: RequestLimits = field(default_factory=RequestLimits)
     request_log: bool = False
+    witnessing: Witnessing | None = None
+    """Who cosigns, if anybody."""
 
     @property
     def embedded(self) -> bool:
@@ -112,19 +117,27 @@ class Settings:
         return frozenset(route for route, need in ROUTES.items() if need.of_process and self.loopback)
 
 
+def values_of(
+    settings: Iterable[Setting],
+    options: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """What each setting holds, by its variable: from the options, else the environment, else the default."""
+    environment = os.environ if environment is None else environment
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    return {
+        setting.variable: given.get(setting.option) or environment.get(setting.variable) or setting.default
+        for setting in settings
+    }
+
+
 def read(options: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from options (by lower-case name without FIDELOG_), else environment, else default.
 
     Raises SettingsError.
     """
-    environment = os.environ if environment is None else environment
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-
-    def value(setting: Setting) -> str:
-        return given.get(setting.option) or environment.get(setting.variable) or setting.default
-
-    values = {setting.variable: value(setting) for setting in SETTINGS}
-    data_dir, state_dir = _folder(values, "FIDELOG_DATA_DIR"), _folder(values, "FIDELOG_STATE_DIR")
+    values = values_of(SETTINGS, options, environment)
+    data_dir, state_dir = folder(values, "FIDELOG_DATA_DIR"), folder(values, "FIDELOG_STATE_DIR")
     if state_dir == data_dir or data_dir in state_dir.parents:
         raise SettingsError(
             "FIDELOG_STATE_DIR lies inside FIDELOG_DATA_DIR; choose a folder outside, so that no copy of the data "
@@ -132,7 +145,7 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         )
     settings = Settings(
         host=values["FIDELOG_HOST"],
-        port=_port(values["FIDELOG_PORT"]),
+        port=port(values, "FIDELOG_PORT"),
         data_dir=data_dir,
         state_dir=state_dir,
         database_url=_url(values, "FIDELOG_DATABASE_URL"),
@@ -142,6 +155,7 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         issuer=_issuer(values),
         limits=RequestLimits(**{setting.option: _bound(values, setting.variable) for setting in LIMITS}),
         request_log=_switch(values, "FIDELOG_REQUEST_LOG"),
+        witnessing=_witnessing(values),
     )
     return replace(settings, keyless=settings.embedded and settings.loopback)
 
@@ -177,8 +191,8 @@ def _url(values: Mapping[str, str], variable: str) -> str | None:
     return url
 
 
-def _folder(values: Mapping[str, str], variable: str) -> Path:
-    """The folder with symbolic links and `..` resolved, so that folders can be compared."""
+def folder(values: Mapping[str, str], variable: str) -> Path:
+    """The folder with symbolic links and `..` resolved, so that folders can be compared. Raises SettingsError."""
     try:
         return Path(values[variable]).expanduser().resolve()
     except (OSError, RuntimeError) as error:
@@ -209,9 +223,11 @@ def _issuer(values: Mapping[str, str]) -> Issuer | None:
     return Issuer(issuer, audience, jwks, int(leeway), algorithms)
 
 
-def _port(text: str) -> int:
+def port(values: Mapping[str, str], variable: str) -> int:
+    """A port; 0 is any that is free. Raises SettingsError."""
+    text = values[variable]
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
-        raise SettingsError("FIDELOG_PORT must be a number from 0 to 65535")
+        raise SettingsError(f"{variable} must be a number from 0 to 65535")
     return int(text)
 
 
@@ -227,3 +243,15 @@ def _switch(values: Mapping[str, str], variable: str) -> bool:
     if values[variable] not in {"on", "off"}:
         raise SettingsError(f"{variable} must be on or off")
     return values[variable] == "on"
+
+
+def _witnessing(values: Mapping[str, str]) -> Witnessing | None:
+    path, addresses = values["FIDELOG_WITNESS_POLICY"], values["FIDELOG_WITNESSES"]
+    if not path:
+        if addresses:
+            raise SettingsError("FIDELOG_WITNESSES needs FIDELOG_WITNESS_POLICY, which has the witnesses' keys")
+        return None
+    try:
+        return witnessing(Path(path).expanduser(), addresses)
+    except WitnessingError as error:
+        raise SettingsError(str(error)) from error
