@@ -7,7 +7,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psycopg
 
@@ -16,7 +16,7 @@ from api.identity import uses
 from api.identity.accesses import Accesses
 from api.identity.directory import Directory
 from api.identity.gate import Gate
-from api.identity.tokens import Tokens
+from api.identity.issuer import Issuer
 from api.leases import LeaseSweep
 from api.metrics import Metrics
 from api.sealing import incarnations, sealer
@@ -44,6 +44,9 @@ from projections.queries import Queries
 from projections.tail import Tail
 from projections.trail import Trail
 
+if TYPE_CHECKING:
+    from api.identity.tokens import Tokens
+
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
@@ -59,6 +62,13 @@ def _settle_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def _tokens(issuer: Issuer) -> Tokens:
+    # Here, not above: what verifies tokens takes long to load, and most processes take none.
+    from api.identity.tokens import Tokens
+
+    return Tokens(issuer)
 
 
 class Backend:
@@ -165,7 +175,7 @@ class Backend:
         self._gate = Gate(
             self.directory,
             Accesses(self.internal, everybody=settings.access_log == "all"),
-            None if settings.issuer is None else Tokens(settings.issuer),
+            None if settings.issuer is None else _tokens(settings.issuer),
             home=self.tenant_id if settings.keyless else None,
             opened=settings.opened,
         )
@@ -193,7 +203,7 @@ class Backend:
             await asyncio.sleep(WATCH_SECONDS)
             answered = self.condition == "ready" and clock() - self.reader.answered < WATCH_SECONDS
             try:
-                await self.directory.refresh(2 * WATCH_SECONDS if answered else 0.0, once=True)
+                await self.directory.refresh(WATCH_SECONDS if answered else 0.0, once=True)
                 self.condition = "ready"
                 await self._tenancies.serve(self.directory.tenants, self.database)
                 await self._save_uses()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from api.call import Call
 from api.identity.accesses import Accesses
 from api.identity.caller import LOCAL_ACTOR, Caller, local
 from api.identity.directory import Directory, Ended
+from api.identity.issuer import TokenRefused
 from api.identity.keys import PREFIX
 from api.identity.roles import Need
-from api.identity.tokens import TokenRefused, Tokens
 from api.problems import Problem
+
+if TYPE_CHECKING:
+    from api.identity.tokens import Tokens
 
 CHALLENGE = 'Bearer realm="fidelog"'
 
