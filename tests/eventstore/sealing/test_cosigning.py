@@ -18,9 +18,10 @@ from eventstore.proof.merkle_paths import MemoryTree, consistency_proof
 from eventstore.proof.note import Note, SignatureLine, parse_lines
 from eventstore.proof.policy import Group, Policy, Witness
 from eventstore.proof.signing_keys import SigningKey
-from eventstore.sealing import cosigned, cosigning
-from eventstore.sealing.cosigned import Connection
-from eventstore.sealing.cosigning import Cosigning, Unreachable
+from eventstore.sealing import cosigned, witnesses
+from eventstore.sealing.cosigning import Cosigning
+from eventstore.sealing.store import Connection, connect
+from eventstore.sealing.witnesses import Unreachable
 from tests.eventstore.proof.one_log import OTHER, TREE, OneLog
 from tests.eventstore.writer.harness import TENANT, rows
 
@@ -48,7 +49,7 @@ class Asked:
         return answered.status, answered.body
 
 
-async def prove(_tenant_id: str, old: int, new: int) -> Sequence[bytes]:
+async def prove(_connection: Connection, old: int, new: int) -> Sequence[bytes]:
     """The log's own proof."""
     return consistency_proof(old, new, TREE.node)
 
@@ -72,8 +73,8 @@ class Scene:
 
     def process(self) -> Cosigning:
         """What another process of the same settings runs."""
-        witnesses = [cosigning.Witness(asked.honest.verifier, asked) for asked in self.asked]
-        return Cosigning(TENANT, self.policy, witnesses, prove, lambda: self.now)
+        seen = [witnesses.Witness(asked.honest.verifier, asked) for asked in self.asked]
+        return Cosigning(TENANT, self.policy, seen, prove, lambda: self.now)
 
     def seal(self, size: int, tree: MemoryTree = TREE, log: OneLog = LOG) -> Note:
         """Publish a checkpoint, as the sealer does."""
@@ -88,7 +89,7 @@ class Scene:
 
     def session(self) -> Awaitable[Connection]:
         """A sealer's session."""
-        return cosigned.connect(self.database.url("sealer"), TENANT)
+        return connect(self.database.url("sealer"), TENANT)
 
     async def turn(self, connection: Connection) -> None:
         """A turn, and the answers to it; then a look at what they were."""
@@ -232,7 +233,7 @@ def test_a_witness_that_lies_harms_nobody(database: Database, tmp_path: Path) ->
             assert scene.faults[1] is None
             assert scene.size in {None, size - 1}
             scene.asked[0].answer = None
-            scene.now += cosigning.FIRST_PAUSE
+            scene.now += witnesses.FIRST_PAUSE
             await scene.turn(connection)
             assert (scene.faults, scene.size) == ([None, None], size)
 
@@ -255,7 +256,7 @@ def test_a_witness_that_fails_is_left_alone_ever_longer(database: Database, tmp_
             times += [scene.now] * (len(scene.asked[0].requests) - before)
         assert times == [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1111]
         scene.asked[0].answer = None
-        scene.now += cosigning.LONGEST_PAUSE
+        scene.now += witnesses.LONGEST_PAUSE
         await scene.turn(connection)
         scene.seal(200)
         await scene.turn(connection)
@@ -384,7 +385,7 @@ def test_a_log_that_lost_events_is_told_apart(
         await scene.turn(connection)
         assert scene.faults == ["it says it cosigned size 50, and the log is sealed up to 20 only", None]
         scene.seal(60)
-        scene.now += cosigning.FIRST_PAUSE
+        scene.now += witnesses.FIRST_PAUSE
         await scene.turn(connection)
         await scene.turn(connection)
         assert (scene.faults, scene.size) == ([None, None], 60)
