@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventstore.proof.errors import MalformedProof
 from eventstore.proof.keys import VerifierKey
@@ -58,10 +58,19 @@ async def execute(connection: Connection, wanted: Statement, *parameters: Any) -
     await connection.execute(wanted.sql.encode(), parameters)
 
 
-async def look(connection: Connection, tenant_id: str) -> tuple[int, str | None, int]:
-    """How far the log goes; origin and size of its newest checkpoint, None and 0 before the first."""
-    ((head, origin, size),) = await rows(connection, LOOK, tenant_id)
-    return head, origin, size or 0
+class Look(NamedTuple):
+    """How far the log goes; its newest checkpoint's origin, size and time, None and 0 before the first."""
+
+    head: int
+    origin: str | None
+    size: int
+    signed_at: datetime | None
+
+
+async def look(connection: Connection, tenant_id: str) -> Look:
+    """Read it. Raises psycopg.Error."""
+    ((head, origin, size, signed_at),) = await rows(connection, LOOK, tenant_id)
+    return Look(head, origin, size or 0, signed_at)
 
 
 async def recent(connection: Connection, tenant_id: str, origin: str, policy: Policy) -> list[Sealed]:

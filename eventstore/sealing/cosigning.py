@@ -75,7 +75,7 @@ class Cosigning(Following):
 
     async def turn(self, connection: Connection) -> None:
         """Look, and ask every witness that may be asked. Raises psycopg.Error."""
-        self.head, origin, self.newest = await cosigned.look(connection, self.tenant_id)
+        self.head, origin, self.newest, _ = await cosigned.look(connection, self.tenant_id)
         if origin is not None and origin != self._origin:
             await self._begin(connection, origin)
         if origin is not None and self.newest > self._done:

@@ -18,10 +18,11 @@ from eventstore.proof.merkle_paths import MemoryTree, consistency_proof
 from eventstore.proof.note import Note, SignatureLine, parse_lines
 from eventstore.proof.policy import Group, Policy, Witness
 from eventstore.proof.signing_keys import SigningKey
-from eventstore.sealing import cosigned, witnesses
+from eventstore.sealing import cosigned, cosigning, witnesses
 from eventstore.sealing.cosigning import Cosigning
 from eventstore.sealing.store import Connection, connect
 from eventstore.sealing.witnesses import Unreachable
+from eventstore.statements import Statement
 from tests.eventstore.proof.one_log import OTHER, TREE, OneLog
 from tests.eventstore.writer.harness import TENANT, rows
 
@@ -448,3 +449,36 @@ def test_lines_nobody_can_read_count_for_nothing(database: Database, tmp_path: P
         assert (scene.faults, scene.size) == ([None, None], 5)
 
     played(database, tmp_path, play)
+
+
+GROW = """
+    WITH sizes AS (SELECT g FROM generate_series(1, 20000) AS g), seals AS (
+        INSERT INTO fidelog.checkpoints (tenant_id, origin, size, root, note, signed_at)
+        SELECT t, 'o', g, decode(repeat('00', 32), 'hex'), 'n', now() + g * interval '1 s'
+        FROM sizes, unnest(ARRAY['default', 'other']) AS t)
+    INSERT INTO fidelog.cosignatures (tenant_id, origin, size, witness, line)
+    SELECT t, 'o', g, w, 'x' FROM sizes, unnest(ARRAY['default', 'other']) AS t, unnest(ARRAY['a', 'b']) AS w
+"""
+
+
+def test_a_look_costs_the_same_at_any_age_of_the_log(database: Database) -> None:
+    """What is asked twice a second goes through indexes: planned by the session on empty tables, after twenty thousand
+    checkpoints it touches a few pages."""
+    asked: dict[Statement, str] = {
+        cosigned.LOOK: f"'{TENANT}'", cosigned.RECENT: f"'{TENANT}', 'o', 16", cosigned.COSIGNED: f"'{TENANT}', 'o', 15000, 20",
+        cosigning.INSERT: f"'{TENANT}', 'o', 20001, 'a', 'x'",
+    }  # fmt: skip
+
+    async def main() -> None:
+        async with await connect(database.url("sealer"), TENANT) as session:
+            for wanted, arguments in asked.items():
+                await session.execute(f"PREPARE {wanted.name} AS {wanted.sql}".encode())
+                await session.execute(f"EXPLAIN EXECUTE {wanted.name} ({arguments})".encode())
+            rows(database, GROW)
+            for wanted, arguments in asked.items():
+                explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {wanted.name} ({arguments})"
+                ((explained,),) = await (await session.execute(explain.encode())).fetchall()
+                plan = explained[0]["Plan"]
+                assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 150, (wanted.name, plan)
+
+    asyncio.run(main())
