@@ -127,7 +127,7 @@ def _show(content: dict[str, Any], database: Database) -> None:
     console.print(f"sizes       events {sizes['events_bytes']:,} bytes, in all {sizes['total_bytes']:,} bytes")
     if weak := weak_logins(database):
         console.print(weak)
-    table = Table("tenant", "head", "recorded at", "sealed at", "witnessed at", "tails (position, lag)")
+    table = Table("tenant", "head", "recorded, sealed, witnessed at", "tails (position, lag)")
     for tenant in content["tenants"]:
         tails = ", ".join(map(_tail_text, tenant["tails"])) or "none"
         times = (

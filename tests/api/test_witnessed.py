@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from tests.waiting import until
 
 ABSENT = SigningKey("absent.example/w", Kind.COSIGNER, bytes(32)).verifier
 
+_numbers = itertools.count(1)
+
 
 @dataclass
 class Witnessed:
@@ -42,7 +45,7 @@ class Witnessed:
 
     def record(self) -> int:
         """Append an event; its position."""
-        return int(self.api.client.post("/clients", json=client_body()).headers["fidelog-position"])
+        return int(self.api.client.post("/clients", json=client_body(f"c{next(_numbers)}")).headers["fidelog-position"])
 
     def ready(self) -> dict[str, Any]:
         """What /readyz says."""
