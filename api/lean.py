@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Annotated, Any
-from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import Body, Header, Path, Query
@@ -29,7 +28,7 @@ from api.headers import ReadHeaders, WriteHeaders
 from api.identity.gate import Gate
 from api.identity.roles import ROUTES
 from api.intake import Intake
-from api.problems import PROBLEMS, Problem, type_uri
+from api.problems import PROBLEMS, Problem, instance, type_uri
 from api.request_log import RequestLog
 from api.store_problems import problem_of
 from eventstore.errors import StoreError
@@ -104,26 +103,28 @@ class Operation:
         writes = ON_WRITES if self.body is not None else ()
         need = ROUTES[self.route]
         identity = ON_NEED if not need.public else ON_NEED[:1] if need.told_more else ()
-        counted = ("rate-limited", "database-unavailable") if self.counted else ()
-        return tuple(dict.fromkeys((*writes, *identity, *self.problems, *ALWAYS, *counted)))
+        counted = ("rate-limited",) if self.counted else ()
+        found = () if need.public else ("database-unavailable",)
+        return tuple(dict.fromkeys((*writes, *identity, *self.problems, *ALWAYS, *counted, *found)))
 
     @property
     def counted(self) -> bool:
         """Whether how often a caller asks is counted. Probes and documents are not."""
-        return not ROUTES[self.route].public
+        need = ROUTES[self.route]
+        return not need.public and not need.of_process
 
 
 class LeanRoute(APIRoute):
     """A route of FastAPI's whose requests go straight to the operation's handler.
 
-    `require` raises when the database cannot be asked yet; routes that need nobody do without it. `gate` gives the gate
-    there is then.
+    `require` raises when the database cannot be asked yet; routes that anybody may call do without it. `gate` gives the
+    gate there is then.
     """
 
     def __init__(
         self,
         operation: Operation,
-        require: Callable[[], None],
+        require: Callable[[], None] | None,
         gate: Callable[[], Gate | None],
         intake: Intake,
         requests: RequestLog | None = None,
@@ -193,7 +194,7 @@ class LeanRoute(APIRoute):
         if operation.body is not None:
             await call.read_body(receive, intake.bodies)
         need = self._need
-        if not need.public:
+        if self._require is not None:
             self._require()
         gate = self._gate()
         if gate is not None:
@@ -209,11 +210,6 @@ class LeanRoute(APIRoute):
         if call.shows and gate is not None:
             await gate.record(call, operation.route)
         return answer
-
-
-def instance(scope: Any) -> str:
-    """The request's path as a URI reference: as it was sent, and anything that may not stand in one encoded."""
-    return quote(scope["raw_path"].partition(b"?")[0], safe="%/:@!$&'()*+,;=~")
 
 
 def _failure(error: Exception, operation: Operation, call: Call) -> Problem:
