@@ -16,10 +16,10 @@ from api.call import Call
 from api.document import finish
 from api.identity.roles import ROUTES
 from api.intake import Intake
-from api.lean import LeanRoute, Operation, instance
+from api.lean import LeanRoute, Operation
 from api.models.health import StatusOut
 from api.models.problems import ProblemOut
-from api.problems import Problem
+from api.problems import Problem, instance
 from api.request_log import RequestLog
 from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import psycopg
 
+from api.cosigning import Cosigners
 from api.database import DEFAULT_TENANT, check_logins, open_vault, start_embedded, use_server, weak_logins
 from api.identity import uses
 from api.identity.accesses import Accesses
@@ -30,6 +31,7 @@ from eventstore.ids import TimedIds
 from eventstore.pipeline import Pipeline
 from eventstore.reading import Log, Reader
 from eventstore.records import RecordedEvent
+from eventstore.sealing.cosigning import Cosigning
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.serving import TiledLog
 from eventstore.vault.vault import Vault
@@ -97,9 +99,10 @@ class Backend:
         self._server: EmbeddedServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._gate: Gate | None = None
+        self._cosigners: Cosigners | None = None
         self._uses_saved = time.monotonic()
         self.logs = incarnations(settings)
-        self._tenancies = Tenancies(self._sweep, self._sealer, followed=followed)
+        self._tenancies = Tenancies(self._sweep, self._sealer, self._cosigning, followed=followed)
         self.metrics = Metrics(
             lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self._tenancies.tails
         )
@@ -157,8 +160,13 @@ class Backend:
     def _sealer(self, tenant_id: str) -> Sealer:
         return sealer(self.logs, tenant_id, self.database)
 
+    def _cosigning(self, tenant_id: str) -> Cosigning | None:
+        return None if self._cosigners is None else self._cosigners.of(tenant_id)
+
     async def _open(self) -> None:
         self.vault = await open_vault(self.database, self.settings)
+        if self.settings.witnessing is not None:
+            self._cosigners = Cosigners(self.settings.witnessing)
         patience = self.settings.limits.statement_seconds + READER_PATIENCE
         self.reader = Reader(self.database.url("reader"), patience=patience)
         await self.reader.open()
@@ -241,5 +249,7 @@ class Backend:
         if self._gate is not None:
             await self.writer.close(drain_seconds)
             await self.reader.close()
+        if self._cosigners is not None:
+            await self._cosigners.close()
         if self._server is not None:
             await asyncio.to_thread(self._server.leave)

@@ -9,7 +9,9 @@ import httpx
 from api import __version__
 from api.witnessing import Witnessing
 from eventstore.proof.witness_exchange import MOST_BYTES
-from eventstore.sealing.cosigning import Cosigning, Prove, Unreachable, Witness
+from eventstore.sealing.consistency import ConsistencyProofs
+from eventstore.sealing.cosigning import Cosigning
+from eventstore.sealing.witnesses import Unreachable, Witness
 
 ANSWER_SECONDS = 10.0
 """For all of an answer, from the connection on."""
@@ -18,9 +20,8 @@ ANSWER_SECONDS = 10.0
 class Cosigners:
     """The witnesses of this process's settings; connections to them are shared by all tenants."""
 
-    def __init__(self, witnessing: Witnessing, prove: Prove) -> None:
+    def __init__(self, witnessing: Witnessing) -> None:
         self._witnessing = witnessing
-        self._prove = prove
         self._client = httpx.AsyncClient(
             timeout=ANSWER_SECONDS, follow_redirects=False, headers={"user-agent": f"fidelog/{__version__}"}
         )
@@ -28,7 +29,7 @@ class Cosigners:
     def of(self, tenant_id: str) -> Cosigning:
         """What collects cosignatures for a tenant's log."""
         witnesses = [Witness(key, Posting(self._client, url)) for key, url in self._witnessing.addresses.items()]
-        return Cosigning(tenant_id, self._witnessing.policy, witnesses, self._prove)
+        return Cosigning(tenant_id, self._witnessing.policy, witnesses, ConsistencyProofs(tenant_id))
 
     async def close(self) -> None:
         """Close the connections."""

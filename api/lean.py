@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Annotated, Any
-from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import Body, Header, Path, Query
@@ -29,7 +28,7 @@ from api.headers import ReadHeaders, WriteHeaders
 from api.identity.gate import Gate
 from api.identity.roles import ROUTES
 from api.intake import Intake
-from api.problems import PROBLEMS, Problem, type_uri
+from api.problems import PROBLEMS, Problem, instance, type_uri
 from api.request_log import RequestLog
 from api.store_problems import problem_of
 from eventstore.errors import StoreError
@@ -211,11 +210,6 @@ class LeanRoute(APIRoute):
         if call.shows and gate is not None:
             await gate.record(call, operation.route)
         return answer
-
-
-def instance(scope: Any) -> str:
-    """The request's path as a URI reference: as it was sent, and anything that may not stand in one encoded."""
-    return quote(scope["raw_path"].partition(b"?")[0], safe="%/:@!$&'()*+,;=~")
 
 
 def _failure(error: Exception, operation: Operation, call: Call) -> Problem:

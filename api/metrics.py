@@ -18,7 +18,9 @@ from prometheus_client.registry import Collector
 
 from eventstore.following import Following
 from eventstore.records import RecordedEvent
+from eventstore.sealing.cosigning import Cosigning
 from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.witnesses import Witness
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -86,6 +88,7 @@ class Metrics(Collector):
         yield from self._events()
         yield from self._following()
         yield self._sealed()
+        yield from self._witnessed()
 
     def _events(self) -> Iterator[Metric]:
         appended = CounterMetricFamily("fidelog_events_appended", "Events appended by this process.", labels=["type"])
@@ -115,6 +118,35 @@ class Metrics(Collector):
                 gauge.add_metric([tail.tenant_id], max(time.time() - tail.signed_at, 0.0))
         return gauge
 
+    def _witnessed(self) -> Iterator[Metric]:
+        collected = [tail for tail in self._tails() if isinstance(tail, Cosigning)]
+        age = GaugeMetricFamily(
+            "fidelog_witnessed_age_seconds", "Since a checkpoint last reached the witnesses' quorum.", labels=["tenant"]
+        )
+        for one in collected:
+            if one.witnessed is not None:
+                age.add_metric([one.tenant_id], max(time.time() - one.witnessed.at.timestamp(), 0.0))
+        yield age
+        for name, meaning, read in _OF_A_WITNESS:
+            gauge = GaugeMetricFamily(name, meaning, labels=["tenant", "witness"])
+            for one in collected:
+                for witness in one.witnesses:
+                    gauge.add_metric([one.tenant_id, witness.key.name], read(witness))
+            yield gauge
+
+
+_OF_A_WITNESS: tuple[tuple[str, str, Callable[[Witness], float]], ...] = (
+    (
+        "fidelog_witness_position",
+        "The largest checkpoint with the witness's cosignature.",
+        lambda witness: witness.cosigned,
+    ),
+    (
+        "fidelog_witness_fault",
+        "1 when it did not cosign as it was asked last.",
+        lambda witness: int(witness.fault is not None),
+    ),
+)
 
 _OF_A_TAIL: tuple[tuple[str, str, Callable[[Following], float]], ...] = (
     ("fidelog_tail_position", "The last event the tail handled.", lambda tail: tail.position),

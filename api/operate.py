@@ -26,6 +26,7 @@ from eventstore.describing import Description, TailPlace, describe
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
 from eventstore.migrations import MigrationError, State
+from eventstore.proof.policy import Policy
 from eventstore.times import timestamp
 
 
@@ -61,7 +62,7 @@ async def status_command(settings: Settings, *, as_json: bool) -> int:
     """Show the status; 1 when the database cannot be reached."""
     try:
         database = running_database(settings)
-        description, state = await describe(database), await migration_state(database)
+        description, state = await describe(database, _policy(settings)), await migration_state(database)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(
             f"the database cannot be reached ({error}); see that it runs and that the URL is right"
@@ -72,6 +73,10 @@ async def status_command(settings: Settings, *, as_json: bool) -> int:
     else:
         _show(content, database)
     return 0
+
+
+def _policy(settings: Settings) -> Policy | None:
+    return None if settings.witnessing is None else settings.witnessing.policy
 
 
 def _content(database: Database, description: Description, state: State) -> dict[str, Any]:
@@ -88,6 +93,8 @@ def _content(database: Database, description: Description, state: State) -> dict
                 "tenant_id": tenant.tenant_id,
                 "head": tenant.head,
                 "recorded_at": timestamp(tenant.recorded_at),
+                "sealed_at": timestamp(tenant.sealed_at),
+                "witnessed_at": timestamp(tenant.witnessed_at),
                 "tails": [_tail(tail, tenant.head) for tail in tenant.tails],
             }
             for tenant in description.tenants
@@ -120,8 +127,13 @@ def _show(content: dict[str, Any], database: Database) -> None:
     console.print(f"sizes       events {sizes['events_bytes']:,} bytes, in all {sizes['total_bytes']:,} bytes")
     if weak := weak_logins(database):
         console.print(weak)
-    table = Table("tenant", "head", "recorded at", "tails (position, lag)")
+    table = Table("tenant", "head", "recorded, sealed, witnessed at", "tails (position, lag)")
     for tenant in content["tenants"]:
         tails = ", ".join(map(_tail_text, tenant["tails"])) or "none"
-        table.add_row(tenant["tenant_id"], str(tenant["head"]), tenant["recorded_at"] or "no events", tails)
+        times = (
+            tenant["recorded_at"] or "no events",
+            tenant["sealed_at"] or "never",
+            tenant["witnessed_at"] or "never",
+        )
+        table.add_row(tenant["tenant_id"], str(tenant["head"]), *times, tails)
     console.print(table)

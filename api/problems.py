@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -48,6 +49,11 @@ CONTENT_TYPE = b"application/problem+json"
 def type_uri(slug: str) -> str:
     """The problem's stable type."""
     return f"urn:fidelog:problem:{slug}"
+
+
+def instance(scope: Any) -> str:
+    """The request's path as a URI reference: as it was sent, and anything that may not stand in one encoded."""
+    return quote(scope["raw_path"].partition(b"?")[0], safe="%/:@!$&'()*+,;=~")
 
 
 class Problem(Exception):

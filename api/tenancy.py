@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from api.leases import LeaseSweep
 from eventstore.database import Database
 from eventstore.following import Following
+from eventstore.sealing.cosigning import Cosigning
 from eventstore.sealing.sealer import Sealer
 from projections.audit_index import audit_index
 
@@ -15,12 +16,16 @@ FIRST_TURN_SECONDS = 2.0
 
 
 class Tenancy:
-    """One tenant's tails and sealer, if it is `followed`, and sweep."""
+    """One tenant's tails and sealer, and what asks its witnesses, if it is `followed`; and sweep."""
 
-    def __init__(self, tenant_id: str, sweep: LeaseSweep, sealer: Sealer, *, followed: bool) -> None:
+    def __init__(
+        self, tenant_id: str, sweep: LeaseSweep, sealer: Sealer, cosigning: Cosigning | None, *, followed: bool
+    ) -> None:
         self.index = audit_index(tenant_id)
         self.sealer = sealer
-        self.tails: tuple[Following, ...] = (self.index, sealer) if followed else ()
+        self.cosigning = cosigning
+        everything = (self.index, sealer) if cosigning is None else (self.index, sealer, cosigning)
+        self.tails: tuple[Following, ...] = everything if followed else ()
         self._tenant_id = tenant_id
         self._sweep = sweep
         self._tasks: list[asyncio.Task[None]] = []
@@ -32,6 +37,8 @@ class Tenancy:
         if self.tails:
             keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
             runs |= {"tail-audit_index": self.index.run(keeper_url), "seal": self.sealer.run(sealer_url)}
+            if self.cosigning is not None:
+                runs["witness"] = self.cosigning.run(sealer_url)
         self._tasks = [asyncio.create_task(run, name=f"{name}-{self._tenant_id}") for name, run in runs.items()]
         await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
 
@@ -43,10 +50,18 @@ class Tenancy:
 class Tenancies:
     """All tenants that this process serves; those that appear while it runs too."""
 
-    def __init__(self, sweep: Callable[[str], LeaseSweep], sealer: Callable[[str], Sealer], *, followed: bool) -> None:
+    def __init__(
+        self,
+        sweep: Callable[[str], LeaseSweep],
+        sealer: Callable[[str], Sealer],
+        cosigning: Callable[[str], Cosigning | None],
+        *,
+        followed: bool,
+    ) -> None:
         self._of: dict[str, Tenancy] = {}
         self._sweep = sweep
         self._sealer = sealer
+        self._cosigning = cosigning
         self._followed = followed
 
     def __getitem__(self, tenant_id: str) -> Tenancy:
@@ -69,7 +84,13 @@ class Tenancies:
     async def serve(self, tenants: Iterable[str], database: Database) -> None:
         """Start what is not running yet."""
         new = {
-            tenant_id: Tenancy(tenant_id, self._sweep(tenant_id), self._sealer(tenant_id), followed=self._followed)
+            tenant_id: Tenancy(
+                tenant_id,
+                self._sweep(tenant_id),
+                self._sealer(tenant_id),
+                self._cosigning(tenant_id),
+                followed=self._followed,
+            )
             for tenant_id in tenants
             if tenant_id not in self._of
         }

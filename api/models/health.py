@@ -25,3 +25,5 @@ class ReadyOut(StatusOut):
     tenant's log has got."""
 
     tails: list[TailOut] | None = None
+    witnesses: list[TailOut] | None = None
+    """Those that cosign, where there are any: the largest checkpoint of each, and how many sealed events it has not."""

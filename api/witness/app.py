@@ -10,9 +10,8 @@ from typing import Any
 
 from api.answer import NO_STORE, Answer
 from api.bodies import Bodies, Disconnected
-from api.lean import instance
 from api.limits import RequestLimits
-from api.problems import Problem
+from api.problems import Problem, instance
 from api.witness.cosigner import Cosigner
 from eventstore.proof.witness_exchange import PLAIN
 

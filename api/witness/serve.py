@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from api.hosting import Server, address, allow_files, config_of, listen, stop_on_signals
 from api.limits import RequestLimits
 from api.logs import log_to_stderr
-from api.serve import Server, address, allow_files, config_of, listen, stop_on_signals
 from api.settings import SettingsError
 from api.witness.app import WitnessApp
 from api.witness.cosigner import Cosigner, open_key

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import psycopg
-from psycopg import AsyncRawCursor
+from typing import Any, NamedTuple
 
 from eventstore.proof.errors import MalformedProof
 from eventstore.proof.keys import VerifierKey
 from eventstore.proof.note import parse_lines
 from eventstore.proof.policy import Policy
-from eventstore.session import SET_TENANT
+from eventstore.sealing.store import Connection
 from eventstore.statements import Statement, statement
 
-NEWEST = statement("eventstore", "witness_newest")
+LOOK = statement("eventstore", "witness_look")
 RECENT = statement("eventstore", "witness_recent")
 COSIGNED = statement("eventstore", "witness_sizes")
 
@@ -27,8 +24,6 @@ PATIENCE = 10.0
 """Seconds for which witnesses go on with a checkpoint that some have cosigned, though newer ones are there."""
 PAGE = 500
 LARGEST = (1 << 63) - 1
-
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +47,6 @@ class Witnessed:
     at: datetime
 
 
-async def connect(url: str, tenant_id: str) -> Connection:
-    """A session that sees the tenant's rows. Nothing is prepared: plans made on empty tables would be kept."""
-    connection: Connection = await psycopg.AsyncConnection.connect(
-        url, autocommit=True, cursor_factory=AsyncRawCursor, prepare_threshold=None
-    )
-    await rows(connection, SET_TENANT, tenant_id)
-    return connection
-
-
 async def rows(connection: Connection, wanted: Statement, *parameters: Any) -> list[tuple[Any, ...]]:
     """All rows of a statement. Raises psycopg.Error."""
     cursor = await connection.execute(wanted.sql.encode(), parameters)
@@ -72,10 +58,19 @@ async def execute(connection: Connection, wanted: Statement, *parameters: Any) -
     await connection.execute(wanted.sql.encode(), parameters)
 
 
-async def newest_origin(connection: Connection, tenant_id: str) -> tuple[str, int, datetime] | None:
-    """Origin, size and time of the newest checkpoint; None before the first."""
-    found = await rows(connection, NEWEST, tenant_id)
-    return None if not found else (found[0][0], found[0][1], found[0][2])
+class Look(NamedTuple):
+    """How far the log goes; its newest checkpoint's origin, size and time, None and 0 before the first."""
+
+    head: int
+    origin: str | None
+    size: int
+    signed_at: datetime | None
+
+
+async def look(connection: Connection, tenant_id: str) -> Look:
+    """Read it. Raises psycopg.Error."""
+    ((head, origin, size, signed_at),) = await rows(connection, LOOK, tenant_id)
+    return Look(head, origin, size or 0, signed_at)
 
 
 async def recent(connection: Connection, tenant_id: str, origin: str, policy: Policy) -> list[Sealed]:

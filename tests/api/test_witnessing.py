@@ -15,7 +15,7 @@ from api.settings import SettingsError, read
 from api.witnessing import Witnessing
 from eventstore.proof.keys import Kind
 from eventstore.proof.signing_keys import SigningKey
-from eventstore.sealing.cosigning import Unreachable
+from eventstore.sealing.witnesses import Unreachable
 
 A, B = (SigningKey(f"example.com/{name}", Kind.COSIGNER, name.encode() * 32).verifier for name in "ab")
 POLICY = f"witness a {A.text} https://a.example/w/\nwitness b {B.text}\ngroup both all a b\nquorum both\n"

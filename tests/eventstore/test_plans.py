@@ -107,6 +107,8 @@ NOT_HOT = {
     # the sealer's and those of the tiled log: tests/eventstore/sealing/test_sealer.py
     "seal_session", "seal_lock", "seal_look", "newest_checkpoint", "any_checkpoint", "leaf_rows", "full_tiles",
     "insert_tiles", "insert_checkpoint", "published_between", "cosignature_lines",
+    # what asks witnesses: tests/eventstore/sealing/test_cosigning.py
+    "witness_look", "witness_recent", "witness_sizes", "insert_cosignature",
     # some hundred rows at most: tenants and keys
     "directory", "get_api_keys", "save_api_key_uses", "rights",
     "range_administration", "delete_administration", "newest_fold_administration",

@@ -18,9 +18,11 @@ from eventstore.proof.merkle_paths import MemoryTree, consistency_proof
 from eventstore.proof.note import Note, SignatureLine, parse_lines
 from eventstore.proof.policy import Group, Policy, Witness
 from eventstore.proof.signing_keys import SigningKey
-from eventstore.sealing import cosigned, cosigning
-from eventstore.sealing.cosigned import Connection
-from eventstore.sealing.cosigning import Cosigning, Unreachable
+from eventstore.sealing import cosigned, cosigning, witnesses
+from eventstore.sealing.cosigning import Cosigning
+from eventstore.sealing.store import Connection, connect
+from eventstore.sealing.witnesses import Unreachable
+from eventstore.statements import Statement
 from tests.eventstore.proof.one_log import OTHER, TREE, OneLog
 from tests.eventstore.writer.harness import TENANT, rows
 
@@ -48,7 +50,7 @@ class Asked:
         return answered.status, answered.body
 
 
-async def prove(_tenant_id: str, old: int, new: int) -> Sequence[bytes]:
+async def prove(_connection: Connection, old: int, new: int) -> Sequence[bytes]:
     """The log's own proof."""
     return consistency_proof(old, new, TREE.node)
 
@@ -72,8 +74,8 @@ class Scene:
 
     def process(self) -> Cosigning:
         """What another process of the same settings runs."""
-        witnesses = [cosigning.Witness(asked.honest.verifier, asked) for asked in self.asked]
-        return Cosigning(TENANT, self.policy, witnesses, prove, lambda: self.now)
+        seen = [witnesses.Witness(asked.honest.verifier, asked) for asked in self.asked]
+        return Cosigning(TENANT, self.policy, seen, prove, lambda: self.now)
 
     def seal(self, size: int, tree: MemoryTree = TREE, log: OneLog = LOG) -> Note:
         """Publish a checkpoint, as the sealer does."""
@@ -88,7 +90,7 @@ class Scene:
 
     def session(self) -> Awaitable[Connection]:
         """A sealer's session."""
-        return cosigned.connect(self.database.url("sealer"), TENANT)
+        return connect(self.database.url("sealer"), TENANT)
 
     async def turn(self, connection: Connection) -> None:
         """A turn, and the answers to it; then a look at what they were."""
@@ -232,7 +234,7 @@ def test_a_witness_that_lies_harms_nobody(database: Database, tmp_path: Path) ->
             assert scene.faults[1] is None
             assert scene.size in {None, size - 1}
             scene.asked[0].answer = None
-            scene.now += cosigning.FIRST_PAUSE
+            scene.now += witnesses.FIRST_PAUSE
             await scene.turn(connection)
             assert (scene.faults, scene.size) == ([None, None], size)
 
@@ -255,7 +257,7 @@ def test_a_witness_that_fails_is_left_alone_ever_longer(database: Database, tmp_
             times += [scene.now] * (len(scene.asked[0].requests) - before)
         assert times == [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1111]
         scene.asked[0].answer = None
-        scene.now += cosigning.LONGEST_PAUSE
+        scene.now += witnesses.LONGEST_PAUSE
         await scene.turn(connection)
         scene.seal(200)
         await scene.turn(connection)
@@ -384,7 +386,7 @@ def test_a_log_that_lost_events_is_told_apart(
         await scene.turn(connection)
         assert scene.faults == ["it says it cosigned size 50, and the log is sealed up to 20 only", None]
         scene.seal(60)
-        scene.now += cosigning.FIRST_PAUSE
+        scene.now += witnesses.FIRST_PAUSE
         await scene.turn(connection)
         await scene.turn(connection)
         assert (scene.faults, scene.size) == ([None, None], 60)
@@ -447,3 +449,36 @@ def test_lines_nobody_can_read_count_for_nothing(database: Database, tmp_path: P
         assert (scene.faults, scene.size) == ([None, None], 5)
 
     played(database, tmp_path, play)
+
+
+GROW = """
+    WITH sizes AS (SELECT g FROM generate_series(1, 20000) AS g), seals AS (
+        INSERT INTO fidelog.checkpoints (tenant_id, origin, size, root, note, signed_at)
+        SELECT t, 'o', g, decode(repeat('00', 32), 'hex'), 'n', now() + g * interval '1 s'
+        FROM sizes, unnest(ARRAY['default', 'other']) AS t)
+    INSERT INTO fidelog.cosignatures (tenant_id, origin, size, witness, line)
+    SELECT t, 'o', g, w, 'x' FROM sizes, unnest(ARRAY['default', 'other']) AS t, unnest(ARRAY['a', 'b']) AS w
+"""
+
+
+def test_a_look_costs_the_same_at_any_age_of_the_log(database: Database) -> None:
+    """What is asked twice a second goes through indexes: planned by the session on empty tables, after twenty thousand
+    checkpoints it touches a few pages."""
+    asked: dict[Statement, str] = {
+        cosigned.LOOK: f"'{TENANT}'", cosigned.RECENT: f"'{TENANT}', 'o', 16", cosigned.COSIGNED: f"'{TENANT}', 'o', 15000, 20",
+        cosigning.INSERT: f"'{TENANT}', 'o', 20001, 'a', 'x'",
+    }  # fmt: skip
+
+    async def main() -> None:
+        async with await connect(database.url("sealer"), TENANT) as session:
+            for wanted, arguments in asked.items():
+                await session.execute(f"PREPARE {wanted.name} AS {wanted.sql}".encode())
+                await session.execute(f"EXPLAIN EXECUTE {wanted.name} ({arguments})".encode())
+            rows(database, GROW)
+            for wanted, arguments in asked.items():
+                explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {wanted.name} ({arguments})"
+                ((explained,),) = await (await session.execute(explain.encode())).fetchall()
+                plan = explained[0]["Plan"]
+                assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 150, (wanted.name, plan)
+
+    asyncio.run(main())
