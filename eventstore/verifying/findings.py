@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eventstore.proof.tiles import LEVEL_BITS, WIDTH
 from eventstore.verifying.verdicts import Finding, Kind
 
 
@@ -28,7 +29,7 @@ def no_leaf(position: int) -> Finding:
 def time_back(position: int) -> Finding:
     """recorded_at is below that of the event before."""
     return Finding(
-        Kind.ROWS, position, f"event {position} was recorded before the one in front of it: times were changed"
+        Kind.TIME, position, f"event {position} was recorded before the one in front of it: times were changed"
     )
 
 
@@ -50,8 +51,9 @@ def tile_missing(level: int, index: int, first: int) -> Finding:
     return Finding(Kind.TILE, first, f"tile {index} of level {level} is missing, and its events were sealed")
 
 
-def tile_too_many(level: int, index: int, first: int, events: int) -> Finding:
+def tile_too_many(level: int, index: int, events: int) -> Finding:
     """A tile of rows that are not there."""
+    first = (index * WIDTH << LEVEL_BITS * level) + 1
     cause = (
         f"tile {index} of level {level} has no rows: it covers event {first} and later, and the log ends at {events}"
     )

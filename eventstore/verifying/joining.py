@@ -27,7 +27,7 @@ class Marked(NamedTuple):
 class Joining:
     """Takes the ranges in their order, from the first or from where an earlier verification had got to."""
 
-    def __init__(self, roots: Iterable[bytes] = (), last_at: str = "") -> None:
+    def __init__(self, roots: Iterable[bytes] = ()) -> None:
         """`roots` are those of the full ranges before."""
         self.roots: list[bytes] = []
         """Of all full ranges."""
@@ -40,8 +40,8 @@ class Joining:
         self.marked: list[Marked] = []
         self.tiles: dict[Level, bytes] = {}
         """The full tiles of level 2 and above, as the rows make them."""
-        self.last_at = last_at
         self.events = 0
+        self._last_at = ""
         self._upper = GrowingTree()
         self._left: list[tuple[int, bytes]] = []
         self._keys: dict[str, int] = {}
@@ -52,9 +52,9 @@ class Joining:
         """The next range."""
         part = ranged.range
         self.events += part.last - part.after
-        if ranged.first_at and ranged.first_at < self.last_at:
+        if ranged.first_at and ranged.first_at < self._last_at:
             self.findings.append(findings.time_back(part.after + 1))
-        self.last_at = ranged.last_at or self.last_at
+        self._last_at = ranged.last_at or self._last_at
         self.findings.extend(ranged.findings)
         self.unlike.extend(ranged.unlike)
         self.marked.extend(Marked(size, self._root(right)) for size, right in ranged.marked.items())

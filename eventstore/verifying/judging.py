@@ -25,13 +25,15 @@ def first(found: Sequence[Finding]) -> Finding | None:
 def judged(session: Session, tenant_id: str, joined: Joining, earlier: Sequence[Earlier], events: int) -> list[Finding]:
     """Everything that does not fit, with the events that are meant as narrow as can be told."""
     found = [*joined.findings, *_of_earlier(joined, earlier, events)]
-    proven = joined.good.size if joined.good is not None else 0
+    proven = max([_proven(joined, earlier), joined.good.size if joined.good is not None else 0])
     bad = joined.bad
-    for unlike in joined.unlike:
-        found.append(_tile(unlike, proven, None if bad is None else bad.size))
-    if bad is not None and not _explained(found, proven, bad.size):
-        found.append(_narrowed(joined.unlike, findings.other_root(proven + 1, bad.size, bad.size)))
-    return [_suspected(session, tenant_id, one) for one in found]
+    found.extend(_tile(unlike, proven, None if bad is None else bad.size) for unlike in joined.unlike)
+    if bad is not None and not _explained(found, proven, bad.size, Kind.TILE):
+        root = _narrowed(joined.unlike, findings.other_root(proven + 1, bad.size, bad.size))
+        root = _suspected(session, tenant_id, root)
+        if root.last is None or not _explained(found, proven, bad.size, Kind.TIME):
+            found.append(root)
+    return found
 
 
 def _tile(unlike: Unlike, proven: int, bad: int | None) -> Finding:
@@ -43,9 +45,9 @@ def _tile(unlike: Unlike, proven: int, bad: int | None) -> Finding:
     return findings.other_root(max(unlike.first, proven + 1), max(min(unlike.last, bad), proven + 1), bad)
 
 
-def _explained(found: Sequence[Finding], proven: int, bad: int) -> bool:
-    """Whether something is wrong among the events that a root does not prove."""
-    return any(one.position is not None and proven < one.position <= bad and one.kind <= Kind.TILE for one in found)
+def _explained(found: Sequence[Finding], proven: int, bad: int, kind: Kind) -> bool:
+    """Whether something of this kind, or one that says more, is wrong among the events that a root does not prove."""
+    return any(one.position is not None and proven < one.position <= bad and one.kind <= kind for one in found)
 
 
 def _narrowed(unlike: Sequence[Unlike], finding: Finding) -> Finding:
@@ -58,6 +60,13 @@ def _narrowed(unlike: Sequence[Unlike], finding: Finding) -> Finding:
         if low <= high:
             return findings.other_root(low, high, finding.size)
     return finding
+
+
+def _proven(joined: Joining, earlier: Sequence[Earlier]) -> int:
+    """The size of the largest earlier checkpoint that the rows lead to."""
+    roots = dict(joined.marked)
+    sizes = (one.checkpoint.size for one in earlier if roots.get(one.checkpoint.size) == one.checkpoint.root)
+    return max(sizes, default=0)
 
 
 def _of_earlier(joined: Joining, earlier: Sequence[Earlier], events: int) -> Iterator[Finding]:
@@ -77,12 +86,11 @@ def _of_earlier(joined: Joining, earlier: Sequence[Earlier], events: int) -> Ite
 def _suspected(session: Session, tenant_id: str, finding: Finding) -> Finding:
     """Rows are written once, in their order. One that was written after the row behind it is the one that was changed:
     no proof, which an interval does not have, but it says where to look first."""
-    if finding.kind is not Kind.ROOT or finding.position is None or finding.last in {None, finding.position}:
-        return finding
-    assert finding.last is not None, "checked"
+    assert finding.position is not None, "of an interval"
+    assert finding.last is not None, "of an interval"
     last = min(finding.last, finding.position + WIDTH * WIDTH)
     for position, age, age_behind in ask(session, WRITTEN, tenant=tenant_id, first=finding.position, last=last + 1):
         if age_behind is not None and age < age_behind and position <= last:
             cause = f"{finding.cause}; the row of event {position} was written after those behind it"
-            return replace(finding, position=position, cause=cause)
+            return replace(finding, position=position, last=None, cause=cause)
     return finding

@@ -101,10 +101,9 @@ def _leaves(rows: Iterable[list[Row]], part: Range, found: Ranged) -> list[bytes
                 due = position
             if hash_ is None:
                 found.findings.append(findings.no_leaf(position))
-                hash_ = NO_HASH
             elif recorded_at < before:
                 found.findings.append(findings.time_back(position))
-            leaves.append(hash_)
+            leaves.append(hash_ or NO_HASH)
             before = recorded_at
             due += 1
             found.first_at = found.first_at or recorded_at

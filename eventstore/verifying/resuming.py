@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +15,10 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The checkpoint that was verified, the roots over the full ranges before its end, and when the last event before
-    that was recorded."""
+    """The checkpoint that was verified, and the roots over the full ranges before its end."""
 
     checkpoint: Checkpoint
     roots: tuple[bytes, ...]
-    last_at: str
-
-    @classmethod
-    def at(cls, origin: str, size: int, root: bytes, roots: Sequence[bytes], last_at: str) -> Reached:
-        """From what a verification found."""
-        return cls(Checkpoint(origin, size, root), tuple(roots), last_at)
 
     @property
     def earlier(self) -> Earlier:
@@ -42,7 +34,7 @@ def read(path: Path) -> Reached | None:
             return None
         roots = tuple(bytes.fromhex(root) for root in content["roots"])
         checkpoint = Checkpoint(str(content["origin"]), int(content["size"]), bytes.fromhex(content["root"]))
-        return Reached(checkpoint, roots, str(content["last_at"]))
+        return Reached(checkpoint, roots)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -56,6 +48,5 @@ def write(path: Path, reached: Reached) -> None:
         "size": reached.checkpoint.size,
         "root": reached.checkpoint.root.hex(),
         "roots": [root.hex() for root in reached.roots],
-        "last_at": reached.last_at,
     }
     write_durably(path, json.dumps(content, separators=(",", ":")).encode())

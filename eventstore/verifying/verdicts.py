@@ -60,14 +60,16 @@ class Kind(IntEnum):
     """What kind of thing does not fit. Of two findings at one position the lower kind says more."""
 
     ROWS = 1
-    """The rows in themselves: one missing, one too many, one that has no leaf, time that goes back."""
+    """The rows in themselves: one missing, one too many, one that has no leaf."""
     TILE = 2
     """A stored tile is not that of the rows."""
     ROOT = 3
     """A checkpoint's root is not that of the rows."""
-    CHECKPOINT = 4
+    TIME = 4
+    """Time goes back: this event was changed, or one in front of it."""
+    CHECKPOINT = 5
     """A checkpoint is malformed, or not signed as it must be."""
-    SCHEMA = 5
+    SCHEMA = 6
     """The tables, guards or rights are not those that the migrations made."""
 
 

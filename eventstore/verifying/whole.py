@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.tiles import LEVEL_BITS, WIDTH
 from eventstore.statements import statement
 from eventstore.verifying import findings
@@ -15,7 +16,7 @@ from eventstore.verifying.known import Earlier, Known
 from eventstore.verifying.ranges import LEAVES, Range, Unlike, differing
 from eventstore.verifying.resuming import Reached
 from eventstore.verifying.rows import Session, ask, auditing
-from eventstore.verifying.verdicts import Finding, Kind, NotVerifiable, Outcome, Verdict
+from eventstore.verifying.verdicts import Finding, NotVerifiable, Outcome, Verdict
 from eventstore.verifying.workers import Run
 
 TENANTS = statement("eventstore", "verify_tenants")
@@ -77,7 +78,7 @@ def verify_tenant(
         earlier = known.earlier if since is None else (*known.earlier, since.earlier)
         if since is not None and since.checkpoint.size > heads.events:
             since = None
-        joined = Joining() if since is None else Joining(since.roots, since.last_at)
+        joined = Joining() if since is None else Joining(since.roots)
         start = len(joined.roots) * LEAVES
         observer.expect(heads.events - start)
         for ranged in run(_ranges(tenant_id, start, heads, known, earlier)):
@@ -150,8 +151,5 @@ def _verified(tenant_id: str, heads: Heads, joined: Joining, found: Finding | No
         return Verified(verdict, None)
     assert heads.origin is not None, "of the checkpoint"
     assert heads.root is not None, "of the checkpoint"
-    roots = joined.roots[: heads.sealed // LEAVES]
-    return Verified(verdict, Reached.at(heads.origin, heads.sealed, heads.root, roots, joined.last_at))
-
-
-__all__ = ["Kind", "Observer", "Verified", "tenants", "verify_tenant"]
+    checkpoint = Checkpoint(heads.origin, heads.sealed, heads.root)
+    return Verified(verdict, Reached(checkpoint, tuple(joined.roots[: heads.sealed // LEAVES])))
