@@ -11,7 +11,7 @@ from typing import Literal
 
 import psycopg
 
-from api.database import DEFAULT_TENANT, check_logins, open_vault, start_embedded, use_server, weak_logins
+from api.database import DEFAULT_TENANT, check_logins, check_shape, open_vault, start_embedded, use_server, weak_logins
 from api.identity import uses
 from api.identity.accesses import Accesses
 from api.identity.directory import Directory
@@ -94,6 +94,7 @@ class Backend:
         if not self.settings.embedded and (weak := weak_logins(self.database)):
             notice(weak)
         await check_logins(self.database)
+        await check_shape(self.database)
         await self._open()
         await self.log.head(self.tenant_id)
         await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))

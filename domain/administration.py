@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from domain import attestation
+from domain.attestation import AttestationCommand
 from domain.decider import Fold, Recorded
 from domain.refusals import KeyEnded, KeyExists, KeyNotFound, Refusal, TenantExists
 
@@ -86,7 +88,7 @@ class RecordRefusal:
     selection = None
 
 
-AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal
+AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal | AttestationCommand
 
 # Events
 
@@ -151,7 +153,7 @@ class AccessRefused(_Administrative):
 
 
 class Administration(NamedTuple):
-    """What a stream of the log's own left: the keys by id (none on `log-access`)."""
+    """What a stream of the log's own left: the keys by id, which only `log-admin` has."""
 
     log_id: str
     keys: Mapping[str, Key]
@@ -175,6 +177,8 @@ def decide(
     states: Mapping[str, Any], command: AdministrationCommand, now: datetime
 ) -> tuple[tuple[str, Any], ...] | Refusal:
     """What is recorded. What was looked at and what was refused always is."""
+    if isinstance(command, AttestationCommand):
+        return attestation.decide(command)
     if isinstance(command, RecordAccess):
         seen = PersonalDataRead(command.route, list(command.clients), command.purpose, command.key_id)
         return ((ACCESS, seen),)
@@ -219,9 +223,12 @@ def _revoke(keys: Mapping[str, Key], command: RevokeKey, now: datetime) -> tuple
 def evolve(state: Administration | None, recorded: Recorded[Any]) -> Administration:
     event, at = recorded.event, recorded.recorded_at
     if state is None:
-        name = "access" if isinstance(event, PersonalDataRead | AccessRefused) else "admin"
-        state = Administration(name, {}, at, at)
+        state = Administration(_stream_of(event).removeprefix(f"{CATEGORY}-"), {}, at, at)
     return state._replace(keys=_keys_after(state.keys, event, text(at)), updated_at=at)
+
+
+def _stream_of(event: Any) -> str:
+    return attestation.stream_of(event) or (ACCESS if isinstance(event, PersonalDataRead | AccessRefused) else ADMIN)
 
 
 def _keys_after(keys: Mapping[str, Key], event: Any, at: str) -> Mapping[str, Key]:
