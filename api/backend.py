@@ -7,7 +7,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 
@@ -19,6 +19,7 @@ from api.identity.gate import Gate
 from api.identity.tokens import Tokens
 from api.leases import LeaseSweep
 from api.metrics import Metrics
+from api.scheduled import Schedule
 from api.settings import Settings
 from api.tenancy import Tenancies, end
 from eventstore.database import Database
@@ -84,6 +85,8 @@ class Backend:
         self._gate: Gate | None = None
         self._uses_saved = time.monotonic()
         self._tenancies = Tenancies(self._sweep, followed=followed)
+        self._followed = followed
+        self._schedule: Schedule | None = None
         self.metrics = Metrics(
             lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self._tenancies.tails
         )
@@ -94,13 +97,18 @@ class Backend:
         if not self.settings.embedded and (weak := weak_logins(self.database)):
             notice(weak)
         await check_logins(self.database)
-        await check_shape(self.database)
         await self._open()
         await self.log.head(self.tenant_id)
         await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
         _settle_collector()
         self.condition = "ready"
         self._tasks = [asyncio.create_task(self._watching(notice), name="watch")]
+        if self._followed:
+            self._schedule = Schedule(
+                self.settings, self.database, self.log, self.internal, lambda: self.directory.tenants
+            )
+            self.metrics.add(self._schedule)
+            self._tasks.append(asyncio.create_task(self._schedule.run(), name="verification"))
 
     async def open(self, notice: Callable[[str], None]) -> None:
         """Bring up what reads and writes, for a command beside the service. Raises as `start` does."""
@@ -136,10 +144,15 @@ class Backend:
         """Every tail of this process."""
         return self._tenancies.tails
 
+    def verification(self, tenant_id: str) -> dict[str, Any] | None:
+        """What is known of the tenant's last verification."""
+        return None if self._schedule is None else self._schedule.told(tenant_id)
+
     def _sweep(self, tenant_id: str) -> LeaseSweep:
         return LeaseSweep(tenant_id, self.queries, self.internal)
 
     async def _open(self) -> None:
+        await check_shape(self.database)
         self.vault = await open_vault(self.database, self.settings)
         patience = self.settings.limits.statement_seconds + READER_PATIENCE
         self.reader = Reader(self.database.url("reader"), patience=patience)

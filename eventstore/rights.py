@@ -68,6 +68,16 @@ async def wrong_rights(database: Database, granted: Granted) -> list[tuple[Login
     return wrong
 
 
+async def wrong_roles(connection: psycopg.AsyncConnection[Any], granted: Granted) -> list[str]:
+    """The statements that put right what the roles of the migrations may do too much or too little."""
+    found = await rights(connection, map(role, LOGINS))
+    faults = []
+    for login in LOGINS:
+        own = [right for right in found if right.login == role(login)]
+        faults += _too_much(login, own, granted[login]) or _too_little(login, role(login), own, granted[login])
+    return faults
+
+
 async def _user(database: Database, login: Login) -> str:
     """Who connects by the login's own URL."""
     if user := conninfo_to_dict(database.urls[login]).get("user"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from api.answer import Answer
@@ -27,7 +29,7 @@ class HealthRoutes:
                 "GET", "/readyz", "Can it be used?", self.ready, answer=ReadyOut, tag="Operations",
                 problems=("database-unavailable",),
                 description="503 while the database is starting or away, and while the server stops. A tail that stands "
-                "still has a `fault`; the server can be used all the same.",
+                "still has a `fault`, a verification that is overdue is `silent`; the server can be used all the same.",
             ),
             Operation(
                 "GET", "/metrics", "Figures of this process, for Prometheus", self.figures, answer=None, tag="Operations"
@@ -44,7 +46,10 @@ class HealthRoutes:
         if call.caller is None:
             return Answer(200, b'{"status":"ready"}')
         tails = [_tail(tail) for tail in self._backend.tails if tail.tenant_id == call.caller.tenant_id]
-        return Answer(200, orjson.dumps({"status": "ready", "tails": tails}))
+        content: dict[str, Any] = {"status": "ready", "tails": tails}
+        if (verification := self._backend.verification(call.caller.tenant_id)) is not None:
+            content["verification"] = verification
+        return Answer(200, orjson.dumps(content))
 
     async def figures(self, call: Call) -> Answer:
         return Answer(200, self._backend.metrics.text(), content_type=CONTENT_TYPE)

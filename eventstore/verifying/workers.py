@@ -40,14 +40,14 @@ def workers(number: int, auditor_url: str, ask_to_stop: Callable[[], None]) -> I
             return
         if pool is None:
             context = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(number, mp_context=context, initializer=_begin)
+            pool = ProcessPoolExecutor(number, mp_context=context, initializer=begin)
         yield from _in_order(pool, number, auditor_url, ranges, ask_to_stop)
 
     try:
         yield run
     finally:
         if pool is not None:
-            _end(pool)
+            end(pool)
 
 
 def _in_order(
@@ -71,7 +71,7 @@ def _in_order(
         raise NotVerifiable("a worker process ended before it was done; verify again") from None
 
 
-def _begin() -> None:
+def begin() -> None:
     """A worker begins: a Ctrl-C of the terminal is for the other process, with which it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
@@ -85,7 +85,7 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def _end(pool: ProcessPoolExecutor) -> None:
+def end(pool: ProcessPoolExecutor) -> None:
     """End the workers now: they only read."""
     processes = list((pool._processes or {}).values())
     pool.shutdown(wait=False, cancel_futures=True)
