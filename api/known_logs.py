@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from api.sealing import incarnations
 from api.settings import Settings
 from eventstore.proof.checkpoint import Checkpoint, signed_checkpoint
 from eventstore.proof.errors import ProofError
@@ -16,7 +17,7 @@ from eventstore.proof.note import Note
 from eventstore.proof.policy import Policy
 from eventstore.proof.policy_file import parse_policy
 from eventstore.provision import TENANT
-from eventstore.sealing.incarnations import Incarnations
+
 from eventstore.vault.keys import KeyUnavailable
 from eventstore.verifying.known import Earlier, Known
 from eventstore.verifying.verdicts import NotVerifiable
@@ -70,11 +71,11 @@ def tenant_of(origin: str) -> str | None:
 def _add_own(known: KnownLogs, settings: Settings) -> None:
     """What the state folder holds, if this machine seals."""
     folder = settings.state_dir / "log-keys"
-    incarnations = Incarnations(settings.state_dir, settings.origin)
+    logs = incarnations(settings)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        current = incarnations.current(path.name)
+        current = logs.current(path.name)
         for number in range(1, current.number + 1):
-            one = incarnations.numbered(path.name, number)
+            one = logs.numbered(path.name, number)
             if one.keys.is_dir():
                 known.keys[one.origin] = list(
                     dict.fromkeys([*one.keyring().verifiers, *known.keys.get(one.origin, [])])

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import Body, Header, Path, Query
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,6 +44,19 @@ WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type")
 ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased")
 
 
+TEXT, OCTETS = "text/plain", "application/octet-stream"
+
+
+class _Octets(Response):
+    """For the document alone."""
+
+    media_type = OCTETS
+
+
+WITH_SLASHES = ("tile", "bundle")
+"""Path parameters that are the rest of the path."""
+
+
 class NoQuery(BaseModel):
     """No parameter is known: one that is ignored would mislead whoever sent it."""
 
@@ -59,7 +72,7 @@ class Operation:
     summary: str
     handler: Handler
     answer: type[BaseModel] | None
-    """None: plain text."""
+    """None: what `media` says."""
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
@@ -72,6 +85,8 @@ class Operation:
     free_json: str | None = None
     """The body's member that may hold any JSON."""
     documented: bool = True
+    media: str = TEXT
+    """What an answer without a model is."""
 
     @property
     def guarded(self) -> bool:
@@ -125,11 +140,11 @@ class LeanRoute(APIRoute):
         self._requests = requests
         self._kept = REVALIDATED if operation.headers is ReadHeaders else NO_STORE
         super().__init__(
-            operation.path,
+            re.sub(rf"{{({'|'.join(WITH_SLASHES)})}}", r"{\1:path}", operation.path),
             _signature(operation),
             methods=[operation.method],
             response_model=operation.answer,
-            response_class=JSONResponse if operation.answer is not None else PlainTextResponse,
+            response_class=_response_class(operation),
             status_code=operation.status,
             summary=operation.summary,
             description=operation.description,
@@ -138,6 +153,7 @@ class LeanRoute(APIRoute):
             include_in_schema=operation.documented,
             operation_id=re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         )
+        self.path = operation.path
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; whatever happens, with a problem or with what was asked for."""
@@ -153,7 +169,7 @@ class LeanRoute(APIRoute):
             if problem.slug == "forbidden" and gate is not None:
                 await gate.refused(call, operation.route, problem)
             answer = problem.answer(instance(scope), call.correlation_id)
-        answer.headers.append(self._kept)
+        answer.headers.append(answer.kept or self._kept)
         if call.correlation_id is not None:
             answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
         await answer.send(send)
@@ -235,6 +251,12 @@ def _signature(operation: Operation) -> Callable[..., Any]:
     documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect
     documented.__name__ = operation.handler.__name__
     return documented
+
+
+def _response_class(operation: Operation) -> type[Response]:
+    if operation.answer is not None:
+        return JSONResponse
+    return _Octets if operation.media == OCTETS else PlainTextResponse
 
 
 def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
