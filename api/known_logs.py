@@ -17,7 +17,6 @@ from eventstore.proof.note import Note
 from eventstore.proof.policy import Policy
 from eventstore.proof.policy_file import parse_policy
 from eventstore.provision import TENANT
-
 from eventstore.vault.keys import KeyUnavailable
 from eventstore.verifying.known import Earlier, Known
 from eventstore.verifying.verdicts import NotVerifiable

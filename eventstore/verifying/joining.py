@@ -84,7 +84,7 @@ class Joining:
     def _full(self, root: bytes) -> None:
         self.roots.append(root)
         for full in self._upper.extend([root]):
-            self.tiles[full.tile.level + 2, full.tile.index] = full.hashes
+            self.tiles[(full.tile.level or 0) + 2, full.tile.index] = full.hashes
         height = 0
         while self._left and self._left[-1][0] == height:
             root = node_hash(self._left.pop()[1], root)

@@ -139,7 +139,8 @@ def _compare_leaves(session: Session, leaves: list[bytes], found: Ranged) -> Non
     """Level 0: each full tile is there and has the hashes of the rows."""
     part = found.range
     first, end = part.after // WIDTH, part.last // WIDTH
-    stored = dict(ask(session, TILES, tenant=part.tenant_id, level=0, first=first, end=end))
+    rows = ask(session, TILES, tenant=part.tenant_id, level=0, first=first, end=end)
+    stored: dict[int, bytes] = dict(rows)
     for index in range(first, end):
         place = index * WIDTH - part.after
         hashes = stored.get(index)

@@ -141,13 +141,13 @@ def _verified(tenant_id: str, heads: Heads, joined: Joining, found: Finding | No
         wide = found.last is not None and found.position is not None and found.last - found.position >= WIDEST
         position = None if wide else found.position
         outcome, cause = Outcome.TAMPERED, found.cause
-    elif heads.sealed is None and heads.events:
+    elif not heads.sealed and heads.events:
         outcome, position = Outcome.NOT_VERIFIABLE, None
         cause = "nothing was sealed yet: there are events and no checkpoint; fidelog serve seals them"
     else:
         outcome, position, cause = Outcome.VERIFIED, None, None
     verdict = Verdict(tenant_id, outcome, position, cause, heads.sealed, joined.events, unsealed)
-    if outcome is not Outcome.VERIFIED or heads.sealed is None:
+    if outcome is not Outcome.VERIFIED or not heads.sealed:
         return Verified(verdict, None)
     assert heads.origin is not None, "of the checkpoint"
     assert heads.root is not None, "of the checkpoint"
