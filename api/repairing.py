@@ -15,7 +15,7 @@ from api.database import (
     server_database,
     shape_differences,
 )
-from api.serve import notice
+from api.notices import notice
 from api.settings import Settings, SettingsError
 from domain.attestation import RecordRepair
 from eventstore import rights, shape

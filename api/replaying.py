@@ -14,9 +14,9 @@ from typing import Any
 from rich.progress import Progress
 
 from api.database import start_embedded, use_server
+from api.notices import notice
 from api.progress import events_bar
 from api.replay_report import Report, report
-from api.serve import notice
 from api.settings import Settings
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError

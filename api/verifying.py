@@ -13,8 +13,8 @@ from typing import Any
 from rich.progress import Progress
 
 from api.database import embedded_database, server_database
+from api.notices import notice
 from api.progress import events_bar
-from api.serve import notice
 from api.settings import Settings
 from api.verification import Options, Watching, verify_database
 from eventstore.database import Database
