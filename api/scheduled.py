@@ -79,8 +79,10 @@ class Schedule(Collector):
             for tenant_id in list(self._tenants()):
                 try:
                     await self.turn(tenant_id)
-                except (StoreError, psycopg.Error, OSError) as error:
+                except (StoreError, psycopg.Error) as error:
                     log.warning("the log of %s could not be verified on schedule: %s", tenant_id, error)
+                except Exception:  # whatever it is, the next turn comes; meanwhile silence shows
+                    log.exception("the log of %s could not be verified on schedule", tenant_id)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def turn(self, tenant_id: str) -> Verdict | None:

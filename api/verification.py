@@ -128,11 +128,11 @@ def _keep(path: Path, verified: Verified) -> None:
 
 def attested_now(database: Database) -> str:
     """The hash of the schema and the rights as they are. Raises psycopg.Error."""
-    with psycopg.connect(database.url("auditor"), autocommit=True) as connection:
+    with psycopg.connect(database.url("reader"), autocommit=True) as connection:
         found = shapes.shape(connection)
     return shapes.digest(found, asyncio.run(_granted(database)))
 
 
 async def _granted(database: Database) -> str:
-    async with await psycopg.AsyncConnection.connect(database.url("auditor"), autocommit=True) as connection:
+    async with await psycopg.AsyncConnection.connect(database.url("reader"), autocommit=True) as connection:
         return rights.write(await rights.rights(connection, map(rights.role, LOGINS)))

@@ -76,7 +76,7 @@ def _of_earlier(joined: Joining, earlier: Sequence[Earlier], events: int) -> Ite
         checkpoint = one.checkpoint
         if checkpoint.size > events:
             yield findings.cut(events + 1, checkpoint.size, one.who)
-        elif checkpoint.size in roots and roots[checkpoint.size] != checkpoint.root:
+        elif checkpoint.size and roots[checkpoint.size] != checkpoint.root:
             yield findings.rewritten(good + 1, checkpoint.size, checkpoint.size, one.who)
             return
         else:

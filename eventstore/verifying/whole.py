@@ -10,12 +10,12 @@ from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.tiles import LEVEL_BITS, WIDTH
 from eventstore.statements import statement
 from eventstore.verifying import findings
-from eventstore.verifying.joining import Joining
+from eventstore.verifying.joining import Joining, Level
 from eventstore.verifying.judging import first, judged
 from eventstore.verifying.known import Earlier, Known
 from eventstore.verifying.ranges import LEAVES, Range, Unlike, differing
 from eventstore.verifying.resuming import Reached
-from eventstore.verifying.rows import Session, ask, auditing
+from eventstore.verifying.rows import ask, auditing
 from eventstore.verifying.verdicts import Finding, NotVerifiable, Outcome, Verdict
 from eventstore.verifying.workers import Run
 
@@ -75,21 +75,31 @@ def verify_tenant(
                 f"no key of the log of tenant {tenant_id} is known here; give the state folder (FIDELOG_STATE_DIR) or a "
                 "policy with the log's key (--policy)"
             )
+        if since is not None and since.checkpoint.origin != heads.origin:
+            since = None  # of another incarnation
         earlier = known.earlier if since is None else (*known.earlier, since.earlier)
-        if since is not None and since.checkpoint.size > heads.events:
+        if since is not None and not _enough(since, earlier, heads.events):
             since = None
         joined = Joining() if since is None else Joining(since.roots)
         start = len(joined.roots) * LEAVES
-        observer.expect(heads.events - start)
-        for ranged in run(_ranges(tenant_id, start, heads, known, earlier)):
-            joined.add(ranged)
-            observer.read(ranged.range.last - ranged.range.after)
+        stored = {(level, index): hashes for level, index, hashes in ask(session, LEVELS, tenant=tenant_id)}
+    observer.expect(heads.events - start)  # no snapshot is held meanwhile: it would keep dead rows of others
+    for ranged in run(_ranges(tenant_id, start, heads, known, earlier)):
+        joined.add(ranged)
+        observer.read(ranged.range.last - ranged.range.after)
+    with auditing(auditor_url) as session:
         joined.findings.extend(_ends(heads, earlier))
-        _compare_levels(session, tenant_id, joined, heads)
+        _compare_levels(stored, joined, heads)
         if since is None:
             joined.findings.extend(findings.version_gap(*row) for row in ask(session, STREAMS, tenant=tenant_id))
         found = first(judged(session, tenant_id, joined, earlier, heads.events))
         return _verified(tenant_id, heads, joined, found)
+
+
+def _enough(since: Reached, earlier: Sequence[Earlier], events: int) -> bool:
+    """Whether what comes after an earlier verification tells all that is asked: about every earlier checkpoint too."""
+    before = len(since.roots) * LEAVES
+    return before <= since.checkpoint.size <= events and not any(0 < one.checkpoint.size <= before for one in earlier)
 
 
 def _ranges(tenant_id: str, start: int, heads: Heads, known: Known, earlier: Sequence[Earlier]) -> list[Range]:
@@ -119,9 +129,8 @@ def _ends(heads: Heads, earlier: Sequence[Earlier]) -> Iterator[Finding]:
                 yield findings.no_checkpoints(one.checkpoint.size, one.who)
 
 
-def _compare_levels(session: Session, tenant_id: str, joined: Joining, heads: Heads) -> None:
+def _compare_levels(stored: dict[Level, bytes], joined: Joining, heads: Heads) -> None:
     """Level 2 and above: each tile is that of the rows, and each that was sealed is there."""
-    stored = {(level, index): hashes for level, index, hashes in ask(session, LEVELS, tenant=tenant_id)}
     for (level, index), hashes in joined.tiles.items():
         span = LEVEL_BITS * level
         begin = index * WIDTH << span

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from api.settings import Settings
@@ -17,6 +20,7 @@ from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.note import Note, sign
 from tests.attacks.sealed import EVENTS, KEY, ORIGIN, SEALED, TENANT, attack, seal
 from tests.clusters import Cluster
+from tests.waiting import until
 
 VERIFIED = {"verdict": "verified", "position": None, "cause": None, "checkpoint_size": SEALED}
 
@@ -186,3 +190,26 @@ def test_housekeeping_raises_no_alarm(
     for statement in NEUTRAL:
         pg.execute(statement, sealed_name)
     assert verdict(capsys, settings, policy=policy)[:2] == (0, VERIFIED)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_verification_that_is_interrupted_says_nothing(
+    capsys: pytest.CaptureFixture[str], log: Database, settings: Settings, policy: Path, number: int
+) -> None:
+    """Ctrl-C and SIGTERM while it reads: `not verifiable`, exit status 2. A lock holds it where it reads the events."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'fidelog.events'::regclass"
+    with (
+        psycopg.connect(log.url("superuser")) as holding,
+        psycopg.connect(log.url("superuser"), autocommit=True) as seeing,
+    ):
+        holding.execute("LOCK TABLE fidelog.events IN ACCESS EXCLUSIVE MODE")
+
+        def interrupt() -> None:
+            until("it waits", lambda: seeing.execute(waiting).fetchone() == (1,))
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        status, last, _ = verdict(capsys, settings, policy=policy)
+        thread.join()
+    assert (status, last["verdict"], last["cause"]) == (2, "not verifiable", "it was interrupted; verify again")
