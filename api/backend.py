@@ -7,12 +7,12 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
 from api.cosigning import Cosigners
-from api.database import DEFAULT_TENANT, check_logins, open_vault, start_embedded, use_server, weak_logins
+from api.database import DEFAULT_TENANT, check_logins, check_shape, open_vault, start_embedded, use_server, weak_logins
 from api.identity import uses
 from api.identity.accesses import Accesses
 from api.identity.directory import Directory
@@ -20,6 +20,7 @@ from api.identity.gate import Gate
 from api.identity.issuer import Issuer
 from api.leases import LeaseSweep
 from api.metrics import Metrics
+from api.scheduled import Schedule
 from api.sealing import incarnations, sealer
 from api.settings import Settings
 from api.tenancy import Tenancies, end
@@ -103,6 +104,8 @@ class Backend:
         self._uses_saved = time.monotonic()
         self.logs = incarnations(settings)
         self._tenancies = Tenancies(self._sweep, self._sealer, self._cosigning, followed=followed)
+        self._followed = followed
+        self._schedule: Schedule | None = None
         self.metrics = Metrics(
             lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self._tenancies.tails
         )
@@ -119,6 +122,12 @@ class Backend:
         _settle_collector()
         self.condition = "ready"
         self._tasks = [asyncio.create_task(self._watching(notice), name="watch")]
+        if self._followed:
+            self._schedule = Schedule(
+                self.settings, self.database, self.log, self.internal, lambda: self.directory.tenants
+            )
+            self.metrics.add(self._schedule)
+            self._tasks.append(asyncio.create_task(self._schedule.run(), name="verification"))
 
     async def open(self, notice: Callable[[str], None]) -> None:
         """Bring up what reads and writes, for a command beside the service. Raises as `start` does."""
@@ -154,6 +163,10 @@ class Backend:
         """Every tail of this process."""
         return self._tenancies.tails
 
+    def verification(self, tenant_id: str) -> dict[str, Any] | None:
+        """What is known of the tenant's last verification."""
+        return None if self._schedule is None else self._schedule.told(tenant_id)
+
     def _sweep(self, tenant_id: str) -> LeaseSweep:
         return LeaseSweep(tenant_id, self.queries, self.internal)
 
@@ -164,6 +177,7 @@ class Backend:
         return None if self._cosigners is None else self._cosigners.of(tenant_id)
 
     async def _open(self) -> None:
+        await check_shape(self.database)
         self.vault = await open_vault(self.database, self.settings)
         if self.settings.witnessing is not None:
             self._cosigners = Cosigners(self.settings.witnessing)

@@ -67,13 +67,20 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--jwt-algorithms", help="algorithms that are taken")
     for limit in LIMITS:
         serve.add_argument(f"--{limit.option.replace('_', '-')}", metavar="N", help=f"{limit.meaning}; {limit.default}")
+    serve.add_argument("--verify-seconds", metavar="N", help="seconds between two verifications of what is new; 3600")
+    serve.add_argument("--verify-full-seconds", metavar="N", help="seconds between two verifications of it all; 86400")
     serve.add_argument("--request-log", choices=("on", "off"), help="a line of JSON on stderr for every request")
     demo = _command(commands, "demo", "play the article's story over HTTP and show the audit trail")
     demo.add_argument("--url", help="a running server; default: one of its own in a temporary folder")
     demo.add_argument(
         "--key", help="an API key, if that server asks for one: of a user with the roles advisor, compliance"
     )
-    _command(commands, "migrate", "bring the database up to this version: logins, schema, migrations")
+    migrate = _command(commands, "migrate", "bring the database up to this version: logins, schema, migrations")
+    migrate.add_argument(
+        "--repair-guards",
+        action="store_true",
+        help="put triggers, functions, policies and rights back as migrations made them",
+    )
     status = _command(commands, "status", "show the database, its migrations, tenants and sizes")
     status.add_argument("--json", action="store_true", help="as one JSON object")
     replay = _command(commands, "replay", "bring the read models level with the log, or check that they are")
@@ -81,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--check", action="store_true", help="change nothing: exit 0 equal, 1 different, 2 not checked")
     replay.add_argument("--json", action="store_true", help="with --check: as one JSON object")
     replay.add_argument("--workers", type=int, metavar="N", help="processes that fold (default: at most 2)")
+    _verification(commands)
     _administration(commands)
     _log_commands(commands)
     other = commands.add_parser("witness", help="cosign the checkpoints of logs, on another machine than theirs",
@@ -95,6 +103,24 @@ def parser() -> argparse.ArgumentParser:
         help="the login (default reader; superuser: embedded server only)",
     )
     return top
+
+
+def _verification(commands: argparse._SubParsersAction[_Parser]) -> None:
+    verify = _command(
+        commands, "verify", "prove that the log is what was signed: exit 0 verified, 1 tampered, 2 neither"
+    )
+    verify.add_argument("--tenant", help="whose log (default: every tenant's)")
+    verify.add_argument(
+        "--checkpoint", action="append", metavar="FILE", help="a checkpoint that somebody kept; may be repeated"
+    )
+    verify.add_argument(
+        "--policy", metavar="FILE", help="whose keys are believed, and how many witnesses are asked for"
+    )
+    verify.add_argument("--since-last", action="store_true", help="go on from the last verified checkpoint")
+    verify.add_argument("--workers", type=int, metavar="N", help="processes that hash (default: one a core)")
+    verify.add_argument(
+        "--json", action="store_true", help="each tenant's verdict as JSON too; the last line always is"
+    )
 
 
 def _administration(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -147,7 +173,7 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, meaning: 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; exit 1 with one line on stderr when it is refused."""
     options = _parsed(arguments)
-    failed = NOT_CHECKED if getattr(options, "check", False) else 1
+    failed = NOT_CHECKED if getattr(options, "check", False) or options.command == "verify" else 1
     try:
         if options.command in ALONE:
             status = ALONE[options.command](options)
@@ -183,6 +209,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
             top.error("replay: --json goes with --check")
         if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
             top.error(f"replay: --workers must be from 1 to {MOST_WORKERS}")
+    if options.command == "verify" and options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
+        top.error(f"verify: --workers must be from 1 to {MOST_WORKERS}")
     if options.command == "keys" and options.action == "create":
         _check_key(top, options)
     return options
@@ -257,7 +285,10 @@ def _demo(settings: Settings, options: argparse.Namespace) -> int:
 
 def _migrate(settings: Settings, options: argparse.Namespace) -> int:
     from api.operate import migrate_command
+    from api.repairing import repair_command
 
+    if options.repair_guards:
+        return asyncio.run(repair_command(settings))
     return asyncio.run(migrate_command(settings))
 
 
@@ -274,6 +305,21 @@ def _replay(settings: Settings, options: argparse.Namespace) -> int:
     return replay_command(settings, Options(options.names, workers, options.check, options.json))
 
 
+def _verify(settings: Settings, options: argparse.Namespace) -> int:
+    from api.verification import Options
+    from api.verifying import default_workers, verify_command
+
+    wanted = Options(
+        options.tenant,
+        tuple(Path(file) for file in options.checkpoint or ()),
+        None if options.policy is None else Path(options.policy),
+        options.workers or default_workers(),
+        options.since_last,
+        options.json,
+    )
+    return verify_command(settings, wanted)
+
+
 def _database_url(settings: Settings, options: argparse.Namespace) -> int:
     from api.operate import running_database
 
@@ -287,6 +333,7 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "migrate": _migrate,
     "status": _status,
     "replay": _replay,
+    "verify": _verify,
     "database-url": _database_url,
     "keys": _keys,
     "log": _log,

@@ -10,6 +10,7 @@ import psycopg
 
 from api.settings import Settings
 from eventstore import provision
+from eventstore import shape as shapes
 from eventstore.database import LOGINS, READ_SECONDS, Database, Login
 from eventstore.embedded import EmbeddedServer
 from eventstore.migrations import Migration, MigrationError, State, migrations, state
@@ -68,9 +69,40 @@ async def migration_state(database: Database) -> State:
         return await state(connection, known_migrations())
 
 
+def expected_rights() -> str:
+    """What the migrations grant, as the table of rights has it."""
+    return resources.files("api").joinpath("rights.txt").read_text(encoding="utf-8")
+
+
+def expected_shape() -> list[shapes.Line]:
+    """The schema that the migrations make."""
+    return shapes.read(resources.files("api").joinpath("shape.ndjson").read_text(encoding="utf-8"))
+
+
+def shape_differences(database: Database, login: Login = "reader") -> list[shapes.Difference]:
+    """What of the schema is not as the migrations made it. Raises psycopg.Error."""
+    with psycopg.connect(database.url(login), autocommit=True) as connection:
+        return shapes.differences(shapes.shape(connection), expected_shape())
+
+
+def attested() -> str:
+    """The hash of the schema and rights that this version's migrations make."""
+    return shapes.digest(expected_shape(), expected_rights())
+
+
+async def check_shape(database: Database) -> None:
+    """Raises MigrationError when guards, policies, owners or tables of the log are not as the migrations made them."""
+    different = await asyncio.to_thread(shape_differences, database)
+    if different:
+        raise MigrationError(
+            f"the schema is not what the migrations made: {shapes.told(different)}; find out who changed it, then run "
+            "fidelog migrate --repair-guards"
+        )
+
+
 async def check_logins(database: Database) -> None:
     """Raises MigrationError when a login may do more, or less, than the migrations grant it (api/rights.txt)."""
-    await check_rights(database, read(resources.files("api").joinpath("rights.txt").read_text(encoding="utf-8")))
+    await check_rights(database, read(expected_rights()))
 
 
 async def open_vault(database: Database, settings: Settings) -> Vault:

@@ -75,6 +75,10 @@ class Metrics(Collector):
         for event in events:
             self._appended[event.type] += 1
 
+    def add(self, collector: Collector) -> None:
+        """Something else that has figures."""
+        self._registry.register(collector)
+
     def text(self) -> bytes:
         """Everything, in Prometheus's text format."""
         return generate_latest(self._registry)

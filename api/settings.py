@@ -75,6 +75,8 @@ SETTINGS = (
     ),
     Setting("FIDELOG_WITNESS_POLICY", "", "file (C2SP tlog-policy) that names the witnesses and the quorum of them"),
     Setting("FIDELOG_WITNESSES", "", "where witnesses are, in place of the policy's own addresses: name=URL name=URL"),
+    Setting("FIDELOG_VERIFY_SECONDS", "3600", "time between two verifications of what was sealed since the last"),
+    Setting("FIDELOG_VERIFY_FULL_SECONDS", "86400", "time between two verifications of the whole log"),
     *LIMITS,
     Setting("FIDELOG_REQUEST_LOG", "off", "`on`: a line of JSON on stderr for every request"),
 )  # fmt: skip
@@ -100,6 +102,8 @@ class Settings:
     request_log: bool = False
     witnessing: Witnessing | None = None
     """Who cosigns, if anybody."""
+    verify_seconds: float = 3_600.0
+    verify_full_seconds: float = 86_400.0
 
     @property
     def embedded(self) -> bool:
@@ -156,6 +160,8 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         limits=RequestLimits(**{setting.option: _bound(values, setting.variable) for setting in LIMITS}),
         request_log=_switch(values, "FIDELOG_REQUEST_LOG"),
         witnessing=_witnessing(values),
+        verify_seconds=_bound(values, "FIDELOG_VERIFY_SECONDS"),
+        verify_full_seconds=_bound(values, "FIDELOG_VERIFY_FULL_SECONDS"),
     )
     return replace(settings, keyless=settings.embedded and settings.loopback)
 

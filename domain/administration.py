@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from domain import attestation
+from domain.attestation import AttestationCommand
 from domain.decider import Fold, Recorded
 from domain.refusals import KeyEnded, KeyExists, KeyNotFound, Refusal, TenantExists
 
@@ -103,7 +105,9 @@ class Reincarnate:
     selection = None
 
 
-AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal | Reincarnate
+AdministrationCommand = (
+    CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal | Reincarnate | AttestationCommand
+)
 
 # Events
 
@@ -206,6 +210,8 @@ def decide(
     states: Mapping[str, Any], command: AdministrationCommand, now: datetime
 ) -> tuple[tuple[str, Any], ...] | Refusal:
     """What is recorded. What was looked at and what was refused always is."""
+    if isinstance(command, AttestationCommand):
+        return attestation.decide(command)
     if isinstance(command, RecordAccess):
         seen = PersonalDataRead(command.route, list(command.clients), command.purpose, command.key_id)
         return ((ACCESS, seen),)
@@ -256,15 +262,14 @@ def _revoke(keys: Mapping[str, Key], command: RevokeKey, now: datetime) -> tuple
 def evolve(state: Administration | None, recorded: Recorded[Any]) -> Administration:
     event, at = recorded.event, recorded.recorded_at
     if state is None:
-        state = Administration(_log_id(event), {}, at, at)
+        state = Administration(_stream_of(event).removeprefix(f"{CATEGORY}-"), {}, at, at)
     return state._replace(keys=_keys_after(state.keys, event, text(at)), updated_at=at)
 
 
-def _log_id(event: Any) -> str:
-    """Which stream an event begins."""
+def _stream_of(event: Any) -> str:
     if isinstance(event, LogReincarnated):
-        return "incarnation"
-    return "access" if isinstance(event, PersonalDataRead | AccessRefused) else "admin"
+        return INCARNATION
+    return attestation.stream_of(event) or (ACCESS if isinstance(event, PersonalDataRead | AccessRefused) else ADMIN)
 
 
 def _keys_after(keys: Mapping[str, Key], event: Any, at: str) -> Mapping[str, Key]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from domain import administration, client, task_events
+from domain import administration, attestation, client, task_events
 from eventstore.records import Encoded
 
 EVENT_TYPES: dict[str, type[Any]] = {
@@ -32,6 +32,9 @@ EVENT_TYPES: dict[str, type[Any]] = {
         administration.PersonalDataRead,
         administration.AccessRefused,
         administration.LogReincarnated,
+        attestation.SchemaAttested,
+        attestation.GuardsRepaired,
+        attestation.VerificationMade,
     )
 }
 

@@ -52,6 +52,9 @@ TITLES: dict[str, Callable[[str, Data], str]] = {
     "ApiKeyRevoked": lambda actor, data: f"API key {data['key_id']} revoked by {actor}",
     "PersonalDataRead": lambda actor, data: f"Personal data read by {actor}: {data['route']}",
     "AccessRefused": lambda actor, data: f"Refused to {actor}: {data['route']} ({data['status']})",
+    "SchemaAttested": lambda actor, data: f"Schema attested by {actor}: {data['sha256'][:16]}",
+    "GuardsRepaired": lambda actor, data: f"Guards repaired by {actor}: {len(data['differences'])} differences",
+    "VerificationMade": lambda actor, data: f"Verification by {actor} ({data['kind']}): {data['verdict']}",
     "TaskLeaseExpired": lambda actor, data: f"Lease of {data['agent_name']} ran out, attempt {data['attempt']}",
 }
 """By event type, from the actor and the stored data."""

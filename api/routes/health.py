@@ -31,7 +31,7 @@ class HealthRoutes:
                 "GET", "/readyz", "Can it be used?", self.ready, answer=ReadyOut, tag="Operations",
                 problems=("database-unavailable",),
                 description="503 while the database is starting or away, and while the server stops. A tail that stands "
-                "still has a `fault`; the server can be used all the same.",
+                "still has a `fault`, a verification that is overdue is `silent`; the server can be used all the same.",
             ),
             Operation(
                 "GET", "/metrics", "Figures of this process, for Prometheus", self.figures, answer=None, tag="Operations"
@@ -58,6 +58,8 @@ class HealthRoutes:
                     _place(seen, seen.key.name, seen.cosigned, max(one.newest - seen.cosigned, 0))
                     for seen in one.witnesses
                 ]
+        if (verification := self._backend.verification(call.caller.tenant_id)) is not None:
+            content["verification"] = verification
         return Answer(200, orjson.dumps(content))
 
     async def figures(self, call: Call) -> Answer:

@@ -32,6 +32,7 @@ READS: dict[str, tuple[str, str]] = {
     "load_agent_tasks": ("projections", f"'{{tenant}}', '{{{{{TASK}}}}}'"),
     "read_category": ("eventstore", "'{tenant}', 70, 90, 'task-', 'task.'"),
     "read_streams": ("eventstore", "'{tenant}', '{{client-c7,client-c8}}'"),
+    "read_stream_end": ("eventstore", "'{tenant}', 'client-c7', 5"),
     "read_streams_until": ("eventstore", "'{tenant}', '{{client-c7,client-c8}}', 9000"),
     "share_lock": ("eventstore", "'{tenant}'"),
     "open_tasks": ("projections", "'{tenant}', 70, 5"),
@@ -110,6 +111,9 @@ NOT_HOT = {
     # what asks witnesses: tests/eventstore/sealing/test_cosigning.py
     "witness_look", "witness_recent", "witness_sizes", "insert_cosignature",
     # some hundred rows at most: tenants and keys
+    # verification: by ranges, under the auditor's own settings; the catalogue
+    "verify_rows", "verify_streams", "verify_tenants", "verify_heads", "verify_tiles", "verify_levels",
+    "verify_checkpoints", "verify_written", "shape",
     "directory", "get_api_keys", "save_api_key_uses", "rights",
     "range_administration", "delete_administration", "newest_fold_administration",
 }  # fmt: skip
