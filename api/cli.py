@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         "--as",
         dest="login",
         default="reader",
-        choices=("owner", "writer", "reader", "keeper", "auditor", "superuser"),
+        choices=("owner", "writer", "reader", "keeper", "sealer", "auditor", "superuser"),
         help="the login (default reader; superuser: embedded server only)",
     )
     return top

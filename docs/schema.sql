@@ -302,6 +302,19 @@ CREATE VIEW fidelog.audit_index_rows WITH (security_invoker='true') AS
 
 ALTER VIEW fidelog.audit_index_rows OWNER TO fidelog_owner;
 
+CREATE TABLE fidelog.checkpoints (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    origin text NOT NULL COLLATE pg_catalog."C",
+    size bigint NOT NULL,
+    root bytea NOT NULL,
+    note text NOT NULL,
+    signed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT checkpoints_root_check CHECK ((octet_length(root) = 32)),
+    CONSTRAINT checkpoints_size_check CHECK ((size >= 0))
+);
+
+ALTER TABLE fidelog.checkpoints OWNER TO fidelog_owner;
+
 CREATE TABLE fidelog.client_keys (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
     subject text NOT NULL COLLATE pg_catalog."C",
@@ -327,6 +340,18 @@ CREATE TABLE fidelog.client_profiles (
 );
 
 ALTER TABLE fidelog.client_profiles OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.cosignatures (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    origin text NOT NULL COLLATE pg_catalog."C",
+    size bigint NOT NULL,
+    witness text NOT NULL COLLATE pg_catalog."C",
+    line text NOT NULL,
+    received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT cosignatures_size_check CHECK ((size >= 0))
+);
+
+ALTER TABLE fidelog.cosignatures OWNER TO fidelog_owner;
 
 CREATE TABLE fidelog.logs (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
@@ -365,6 +390,18 @@ CREATE TABLE fidelog.tenant_keys (
 
 ALTER TABLE fidelog.tenant_keys OWNER TO fidelog_owner;
 
+CREATE TABLE fidelog.tiles (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    level smallint NOT NULL,
+    index bigint NOT NULL,
+    hashes bytea NOT NULL,
+    CONSTRAINT tiles_hashes_check CHECK ((octet_length(hashes) = 8192)),
+    CONSTRAINT tiles_index_check CHECK ((index >= 0)),
+    CONSTRAINT tiles_level_check CHECK (((level >= 0) AND (level <= 63)))
+);
+
+ALTER TABLE fidelog.tiles OWNER TO fidelog_owner;
+
 ALTER TABLE ONLY fidelog.administration
     ADD CONSTRAINT administration_pkey PRIMARY KEY (tenant_id, log_id);
 
@@ -377,11 +414,17 @@ ALTER TABLE ONLY fidelog.api_key_uses
 ALTER TABLE ONLY fidelog.audit_index
     ADD CONSTRAINT audit_index_pkey PRIMARY KEY (tenant_id, subject, "position") INCLUDE (type, actor);
 
+ALTER TABLE ONLY fidelog.checkpoints
+    ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (tenant_id, origin, size);
+
 ALTER TABLE ONLY fidelog.client_keys
     ADD CONSTRAINT client_keys_pkey PRIMARY KEY (tenant_id, subject);
 
 ALTER TABLE ONLY fidelog.client_profiles
     ADD CONSTRAINT client_profiles_pkey PRIMARY KEY (tenant_id, client_id);
+
+ALTER TABLE ONLY fidelog.cosignatures
+    ADD CONSTRAINT cosignatures_pkey PRIMARY KEY (tenant_id, origin, size, witness);
 
 ALTER TABLE ONLY fidelog.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (tenant_id, "position");
@@ -400,6 +443,9 @@ ALTER TABLE ONLY fidelog.tail_checkpoints
 
 ALTER TABLE ONLY fidelog.tenant_keys
     ADD CONSTRAINT tenant_keys_pkey PRIMARY KEY (tenant_id);
+
+ALTER TABLE ONLY fidelog.tiles
+    ADD CONSTRAINT tiles_pkey PRIMARY KEY (tenant_id, level, index);
 
 CREATE INDEX agent_tasks_by_agent ON fidelog.agent_tasks USING btree (tenant_id, agent_name, status, created_position);
 
@@ -443,6 +489,10 @@ CREATE CONSTRAINT TRIGGER agent_tasks_lost_row AFTER DELETE ON fidelog.agent_tas
 
 ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_lost_row;
 
+CREATE TRIGGER checkpoints_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.checkpoints FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.checkpoints ENABLE ALWAYS TRIGGER checkpoints_never_change;
+
 CREATE TRIGGER client_profiles_bare_change BEFORE UPDATE ON fidelog.client_profiles FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.client_id = old.client_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
 
 ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_bare_change;
@@ -454,6 +504,10 @@ ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_empty_
 CREATE CONSTRAINT TRIGGER client_profiles_lost_row AFTER DELETE ON fidelog.client_profiles DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fidelog.refuse_lost_row('client', 'client_id', 'text');
 
 ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_lost_row;
+
+CREATE TRIGGER cosignatures_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.cosignatures FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.cosignatures ENABLE ALWAYS TRIGGER cosignatures_never_change;
 
 CREATE TRIGGER events_follow AFTER INSERT ON fidelog.events REFERENCING NEW TABLE AS appended FOR EACH STATEMENT EXECUTE FUNCTION fidelog.events_follow();
 
@@ -467,6 +521,10 @@ CREATE TRIGGER logs_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.
 
 ALTER TABLE fidelog.logs ENABLE ALWAYS TRIGGER logs_never_change;
 
+CREATE TRIGGER tiles_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.tiles FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.tiles ENABLE ALWAYS TRIGGER tiles_never_change;
+
 ALTER TABLE fidelog.administration ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.agent_tasks ENABLE ROW LEVEL SECURITY;
@@ -477,7 +535,11 @@ CREATE POLICY all_tenants ON fidelog.agent_tasks FOR SELECT TO fidelog_auditor U
 
 CREATE POLICY all_tenants ON fidelog.audit_index FOR SELECT TO fidelog_auditor USING (true);
 
+CREATE POLICY all_tenants ON fidelog.checkpoints FOR SELECT TO fidelog_auditor USING (true);
+
 CREATE POLICY all_tenants ON fidelog.client_profiles FOR SELECT TO fidelog_auditor USING (true);
+
+CREATE POLICY all_tenants ON fidelog.cosignatures FOR SELECT TO fidelog_auditor USING (true);
 
 CREATE POLICY all_tenants ON fidelog.events FOR SELECT TO fidelog_auditor USING (true);
 
@@ -485,13 +547,19 @@ CREATE POLICY all_tenants ON fidelog.logs FOR SELECT TO fidelog_auditor USING (t
 
 CREATE POLICY all_tenants ON fidelog.tail_checkpoints FOR SELECT TO fidelog_auditor USING (true);
 
+CREATE POLICY all_tenants ON fidelog.tiles FOR SELECT TO fidelog_auditor USING (true);
+
 ALTER TABLE fidelog.api_key_uses ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.audit_index ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE fidelog.checkpoints ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE fidelog.client_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.client_profiles ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fidelog.cosignatures ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.events ENABLE ROW LEVEL SECURITY;
 
@@ -505,26 +573,35 @@ CREATE POLICY own_tenant ON fidelog.api_key_uses TO fidelog_reader, fidelog_keep
 
 CREATE POLICY own_tenant ON fidelog.audit_index TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
+CREATE POLICY own_tenant ON fidelog.checkpoints TO fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
 CREATE POLICY own_tenant ON fidelog.client_keys TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.client_profiles TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
-CREATE POLICY own_tenant ON fidelog.events TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+CREATE POLICY own_tenant ON fidelog.cosignatures TO fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
-CREATE POLICY own_tenant ON fidelog.logs TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+CREATE POLICY own_tenant ON fidelog.events TO fidelog_writer, fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.logs TO fidelog_writer, fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.tail_checkpoints TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.tenant_keys TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
+CREATE POLICY own_tenant ON fidelog.tiles TO fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
 ALTER TABLE fidelog.tail_checkpoints ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.tenant_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fidelog.tiles ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA fidelog TO fidelog_writer;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_reader;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_keeper;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_auditor;
+GRANT USAGE ON SCHEMA fidelog TO fidelog_sealer;
 
 REVOKE ALL ON FUNCTION fidelog.directory(known json) FROM PUBLIC;
 GRANT ALL ON FUNCTION fidelog.directory(known json) TO fidelog_reader;
@@ -551,9 +628,14 @@ GRANT SELECT,INSERT ON TABLE fidelog.events TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.events TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.events TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.events TO fidelog_auditor;
+GRANT SELECT ON TABLE fidelog.events TO fidelog_sealer;
 
 GRANT SELECT ON TABLE fidelog.audit_index_rows TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.audit_index_rows TO fidelog_auditor;
+
+GRANT SELECT,INSERT ON TABLE fidelog.checkpoints TO fidelog_sealer;
+GRANT SELECT ON TABLE fidelog.checkpoints TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.checkpoints TO fidelog_auditor;
 
 GRANT SELECT,INSERT ON TABLE fidelog.client_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_reader;
@@ -564,10 +646,15 @@ GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE fidelog.client_profiles TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_auditor;
 
+GRANT SELECT,INSERT ON TABLE fidelog.cosignatures TO fidelog_sealer;
+GRANT SELECT ON TABLE fidelog.cosignatures TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.cosignatures TO fidelog_auditor;
+
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_auditor;
+GRANT SELECT ON TABLE fidelog.logs TO fidelog_sealer;
 
 GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_writer;
 GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_reader;
@@ -576,6 +663,7 @@ GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.migrations TO fidelog_sealer;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.tail_checkpoints TO fidelog_keeper;
@@ -585,3 +673,7 @@ GRANT SELECT ON TABLE fidelog.tail_checkpoints TO fidelog_auditor;
 
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_reader;
+
+GRANT SELECT,INSERT ON TABLE fidelog.tiles TO fidelog_sealer;
+GRANT SELECT ON TABLE fidelog.tiles TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.tiles TO fidelog_auditor;
