@@ -95,6 +95,8 @@ AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | Rec
 class _Administrative:
     subjects = ()
     acts_on = None
+    log_id = "admin"
+    """Which of the log's own streams it is on."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class PersonalDataRead(_Administrative):
     purpose: str | None
     key_id: str | None
 
+    log_id = "access"
+
     @property
     def subjects(self) -> tuple[str, ...]:  # type: ignore[override]  # of the clients shown
         return tuple(self.clients)
@@ -146,12 +150,14 @@ class AccessRefused(_Administrative):
     reason: str
     key_id: str | None
 
+    log_id = "access"
+
 
 # State
 
 
 class Administration(NamedTuple):
-    """What a stream of the log's own left: the keys by id (none on `log-access`)."""
+    """What a stream of the log's own left: the keys by id (only on `log-admin`)."""
 
     log_id: str
     keys: Mapping[str, Key]
@@ -219,8 +225,7 @@ def _revoke(keys: Mapping[str, Key], command: RevokeKey, now: datetime) -> tuple
 def evolve(state: Administration | None, recorded: Recorded[Any]) -> Administration:
     event, at = recorded.event, recorded.recorded_at
     if state is None:
-        name = "access" if isinstance(event, PersonalDataRead | AccessRefused) else "admin"
-        state = Administration(name, {}, at, at)
+        state = Administration(event.log_id, {}, at, at)
     return state._replace(keys=_keys_after(state.keys, event, text(at)), updated_at=at)
 
 

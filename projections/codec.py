@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from domain import administration, client, task_events
+from domain import administration, client, exports, task_events
 from eventstore.records import Encoded
 
 EVENT_TYPES: dict[str, type[Any]] = {
@@ -31,6 +31,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
         administration.ApiKeyRevoked,
         administration.PersonalDataRead,
         administration.AccessRefused,
+        exports.ExportMade,
     )
 }
 

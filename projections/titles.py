@@ -49,6 +49,7 @@ TITLES: dict[str, Callable[[str, Data], str]] = {
     "ApiKeyRevoked": lambda actor, data: f"API key {data['key_id']} revoked by {actor}",
     "PersonalDataRead": lambda actor, data: f"Personal data read by {actor}: {data['route']}",
     "AccessRefused": lambda actor, data: f"Refused to {actor}: {data['route']} ({data['status']})",
+    "ExportMade": lambda actor, data: f"Export of {data['count']} events made by {actor}",
     "TaskLeaseExpired": lambda actor, data: f"Lease of {data['agent_name']} ran out, attempt {data['attempt']}",
 }
 """By event type, from the actor and the stored data."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from eventstore.proof.errors import MalformedProof
 from eventstore.proof.merkle import node_hash
+from eventstore.proof.merkle_paths import split
 from eventstore.proof.strict import HASH_BYTES
 
 Span = tuple[int, int]
@@ -79,8 +80,3 @@ def _ascending(leaves: Iterable[tuple[int, bytes]], size: int) -> Iterator[tuple
             raise MalformedProof(f"the rows do not ascend within a tree of {size} leaves")
         before = index
         yield index, hash_
-
-
-def split(length: int) -> int:
-    """The largest power of two below `length` (which is at least 2)."""
-    return 1 << (length - 1).bit_length() - 1

@@ -69,15 +69,15 @@ def compare(leaves: IO[bytes], rows: IO[bytes], made: Made, tally: Tally) -> Ite
         following = next(wanted, None)
         if line.hash != row.hash:
             if following is not None and line.hash == following.hash:
-                raise Tampered("the row is missing", row.position)
-            raise Tampered("the leaf is not the one that was exported", row.position)
+                raise Tampered(f"event {row.position} is missing from the export", row.position)
+            raise Tampered(f"event {row.position} is not as it was exported", row.position)
         tally.add(row, *_inspected(line.data, row, made))
         yield
         row, line = following, next(lines, None)
     if row is not None:
-        raise Tampered("the row is missing", row.position)
+        raise Tampered(f"event {row.position} is missing from the export", row.position)
     if line is not None:
-        raise Tampered("there is a leaf that was not exported", _position(line.data))
+        raise Tampered("there is an event that was not exported", _position(line.data))
 
 
 class _Line(NamedTuple):
@@ -104,11 +104,11 @@ def _inspected(data: bytes, row: Row, made: Made) -> tuple[str, int]:
         holds, version = made.query.holds(**found), whole(members["version"], "its version")
         tenant, position = members["tenant"], members["position"]
     except (MalformedProof, KeyError, TypeError):
-        raise Tampered("the row is not the leaf of an event", row.position) from None
+        raise Tampered(f"what is exported as event {row.position} is no event", row.position) from None
     if tenant != made.tenant or position != row.position or position > made.tree_size:
-        raise Tampered("the leaf is of another place than its row", row.position)
+        raise Tampered(f"what is exported as event {row.position} is of another place or log", row.position)
     if not holds:
-        raise Tampered("the event is not one that the query asks for", row.position)
+        raise Tampered(f"event {row.position} is not one that the query asks for", row.position)
     return str(found["stream"]), version
 
 

@@ -35,7 +35,8 @@ class Verdict:
                 "position": self.position,
                 "cause": self.cause,
                 "checkpoint_size": self.checkpoint_size,
-            }
+            },
+            separators=(",", ":"),
         )
 
 
