@@ -24,6 +24,7 @@ from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
 from api.routes.health import HealthRoutes
+from api.routes.proofs import ProofRoutes
 from api.routes.task_ends import TaskEndRoutes
 from api.routes.tasks import TaskRoutes
 from api.routes.timeline import TimelineRoutes
@@ -57,6 +58,7 @@ class Fidelog(FastAPI):
             TaskRoutes(backend, writes, facts),
             TaskEndRoutes(backend, writes, facts),
             AuditRoutes(backend),
+            ProofRoutes(backend),
             TimelineRoutes(backend),
             AdminRoutes(backend, writes),
             HealthRoutes(backend),

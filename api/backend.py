@@ -24,6 +24,7 @@ from api.tenancy import Tenancies, end
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
+from eventstore.exporting.proving import Proofs
 from eventstore.ids import TimedIds
 from eventstore.pipeline import Pipeline
 from eventstore.reading import Log, Reader
@@ -136,6 +137,7 @@ class Backend:
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
         self.trail = Trail(self.reader, self.vault)
+        self.proofs = Proofs(self.reader)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
         self.writer.start()
         self.directory = Directory(self.reader, self.vault, self.tenant_id)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import Body, Header, Path, Query
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +32,7 @@ from api.intake import Intake
 from api.problems import PROBLEMS, Problem, type_uri
 from api.request_log import RequestLog
 from api.store_problems import problem_of
+from api.streaming import StreamedAnswer
 from eventstore.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -59,12 +60,14 @@ class Operation:
     summary: str
     handler: Handler
     answer: type[BaseModel] | None
-    """None: plain text."""
+    """None: what `media` is."""
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     problems: tuple[str, ...] = ()
+    media: type[Response] = PlainTextResponse
+    """The kind of an answer that is not JSON."""
     tag: str = ""
     description: str = ""
     authorise: Callable[[Call], Awaitable[None]] | None = None
@@ -127,7 +130,7 @@ class LeanRoute(APIRoute):
             _signature(operation),
             methods=[operation.method],
             response_model=operation.answer,
-            response_class=JSONResponse if operation.answer is not None else PlainTextResponse,
+            response_class=JSONResponse if operation.answer is not None else operation.media,
             status_code=operation.status,
             summary=operation.summary,
             description=operation.description,
@@ -152,6 +155,8 @@ class LeanRoute(APIRoute):
                 await gate.refused(call, operation.route, problem)
             answer = problem.answer(instance(scope), call.correlation_id)
         answer.headers.append(self._kept)
+        if isinstance(answer, StreamedAnswer):
+            answer.receive = receive
         if call.correlation_id is not None:
             answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
         await answer.send(send)

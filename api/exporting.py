@@ -1,0 +1,115 @@
+"""Exports, whoever asks for one: the route and the command read, record and prove in the same way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from domain.exports import ExportMade, RecordExport
+from eventstore.exporting.bundle import ExportFailed, Told, Tree
+from eventstore.exporting.proving import Proofs, Published
+from eventstore.exporting.reading_forms import Shown
+from eventstore.proof.export.trust import LogKeys
+from eventstore.records import Command, Receipt, RecordedEvent
+from eventstore.sealing.incarnations import Incarnation
+from projections.exports import pages, shown
+from projections.trail import Filters, Page, Trail
+
+SEALED_SECONDS = 30.0
+"""How long an export waits until the event about it is sealed."""
+LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who exports, and how what it does is put on record."""
+
+    purpose: str | None
+    key_id: str | None
+    submit: Callable[[Command], Awaitable[Receipt]]
+    """Records a command of the asker's."""
+    read: Callable[[Sequence[str]], Awaitable[None]]
+    """Records that these clients' data is about to be shown."""
+
+
+@dataclass
+class LogSource:
+    """A tenant's log as the source of one export."""
+
+    tenant_id: str
+    filters: Filters
+    last: int
+    asker: Asker
+    trail: Trail
+    proofs: Proofs
+    incarnation: Incarnation
+    watch: Callable[[int], None] = lambda position: None
+    """Told the position that a form has got to; the events are gone through in several forms."""
+    _recorded: set[str] = field(default_factory=set)
+
+    async def events(self) -> AsyncIterator[Sequence[RecordedEvent]]:
+        """Whose data they are is on record before they are given."""
+        async for page in self._pages():
+            new = {subject for event in page.events for subject in event.subjects} - self._recorded
+            if new:
+                await self.asker.read(sorted(new))
+                self._recorded |= new
+            yield page.events
+
+    async def shown(self) -> AsyncIterator[Sequence[Shown]]:
+        """The same events again; nobody is among them who was not recorded."""
+        async for page in self._pages():
+            yield await asyncio.to_thread(shown, page.events, page.keys, self.tenant_id)
+
+    async def _pages(self) -> AsyncIterator[Page]:
+        async for page in pages(self.trail, self.tenant_id, self.filters, self.last):
+            yield page
+            self.watch(page.events[-1].position)
+        self.watch(self.last)
+
+    async def made(self, told: Told) -> int:
+        """Append ExportMade."""
+        made = ExportMade(
+            told.selection.members,
+            told.tree_size,
+            told.count,
+            told.rows,
+            told.streams,
+            told.manifest,
+            self.asker.purpose,
+            self.asker.key_id,
+        )
+        return (await self.asker.submit(RecordExport(made))).events[-1].position
+
+    async def sealed(self, position: int) -> Published:
+        """Wait for the sealer, wherever it runs."""
+        return await until_sealed(self.proofs, self.tenant_id, self.incarnation.origin, position, SEALED_SECONDS)
+
+    async def leaf(self, position: int) -> bytes:
+        """As it was sealed."""
+        return await self.proofs.leaf(self.tenant_id, position)
+
+    def tree(self, size: int) -> Tree:
+        """From the tables of the proof."""
+        return self.proofs.tree(self.tenant_id, size)
+
+    def keys(self) -> LogKeys:
+        """Of this incarnation."""
+        ring = self.incarnation.keyring()
+        return LogKeys(tuple(ring.verifiers), tuple(ring.rotations))
+
+
+async def until_sealed(proofs: Proofs, tenant_id: str, origin: str, position: int, seconds: float) -> Published:
+    """The newest checkpoint, as soon as it covers the position. Raises ExportFailed when it does not in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                found = await proofs.newest(tenant_id, origin)
+                if found is not None and found.checkpoint.size >= position:
+                    return found
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        raise ExportFailed(
+            f"position {position} was not sealed in {seconds:g} seconds; look at the sealer (fidelog status)"
+        ) from None
