@@ -31,6 +31,7 @@ from eventstore.reading import Log, Reader
 from eventstore.records import RecordedEvent
 from eventstore.vault.vault import Vault
 from eventstore.writer.engine import Engine
+from eventstore.writer.internal import InternalCommands
 from eventstore.writer.queues import Limits
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Writer
@@ -67,6 +68,7 @@ class Backend:
     queries: Queries
     trail: Trail
     writer: Writer
+    internal: InternalCommands
     directory: Directory
 
     def __init__(
@@ -89,20 +91,27 @@ class Backend:
 
     async def start(self, notice: Callable[[str], None]) -> None:
         """Bring everything up. Raises EmbeddedServerError, MigrationError, KeyUnavailable, psycopg.Error."""
-        if self.settings.embedded:
-            self._server, self.database = await start_embedded(self.settings, notice)
-        else:
-            self.database = await use_server(self.settings)
-            if weak := weak_logins(self.database):
-                notice(weak)
+        await self._join(notice)
+        if not self.settings.embedded and (weak := weak_logins(self.database)):
+            notice(weak)
         await check_logins(self.database)
-        self.vault = await open_vault(self.database, self.settings)
         await self._open()
         await self.log.head(self.tenant_id)
         await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
         _settle_collector()
         self.condition = "ready"
         self._tasks = [asyncio.create_task(self._watching(notice), name="watch")]
+
+    async def open(self, notice: Callable[[str], None]) -> None:
+        """Bring up what reads and writes, for a command beside the service. Raises as `start` does."""
+        await self._join(notice)
+        await self._open()
+
+    async def _join(self, notice: Callable[[str], None]) -> None:
+        if self.settings.embedded:
+            self._server, self.database = await start_embedded(self.settings, notice)
+        else:
+            self.database = await use_server(self.settings)
 
     def require(self) -> None:
         """Raises DatabaseUnavailable until everything is up."""
@@ -128,9 +137,10 @@ class Backend:
         return self._tenancies.tails
 
     def _sweep(self, tenant_id: str) -> LeaseSweep:
-        return LeaseSweep(tenant_id, self.queries, self.writer, self.vault, self.ids)
+        return LeaseSweep(tenant_id, self.queries, self.internal)
 
     async def _open(self) -> None:
+        self.vault = await open_vault(self.database, self.settings)
         patience = self.settings.limits.statement_seconds + READER_PATIENCE
         self.reader = Reader(self.database.url("reader"), patience=patience)
         await self.reader.open()
@@ -140,12 +150,13 @@ class Backend:
         self.proofs = Proofs(self.reader)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
         self.writer.start()
+        self.internal = InternalCommands(self.writer, self.vault, self.ids)
         self.directory = Directory(self.reader, self.vault, self.tenant_id)
         await self.directory.refresh()
         settings = self.settings
         self._gate = Gate(
             self.directory,
-            Accesses(self.writer, self.vault, self.ids, everybody=settings.access_log == "all"),
+            Accesses(self.internal, everybody=settings.access_log == "all"),
             None if settings.issuer is None else Tokens(settings.issuer),
             home=self.tenant_id if settings.keyless else None,
             opened=settings.opened,
@@ -207,9 +218,9 @@ class Backend:
         """Finish what was taken, close, and leave the embedded server (the last to leave stops it)."""
         self.condition = "stopping"
         self.end_waits()
-        if self._tasks:
-            await end(self._tasks)
-            await self._tenancies.stop()
+        await end(self._tasks)
+        await self._tenancies.stop()
+        if self._gate is not None:
             await self.writer.close(drain_seconds)
             await self.reader.close()
         if self._server is not None:
