@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--check", action="store_true", help="change nothing: exit 0 equal, 1 different, 2 not checked")
     replay.add_argument("--json", action="store_true", help="with --check: as one JSON object")
     replay.add_argument("--workers", type=int, metavar="N", help="processes that fold (default: at most 2)")
+    _proofs(commands)
     _administration(commands)
     url = _command(commands, "database-url", "print a libpq URL of the database, for psql and other clients")
     url.add_argument(
@@ -88,6 +89,33 @@ def parser() -> argparse.ArgumentParser:
         help="the login (default reader; superuser: embedded server only)",
     )
     return top
+
+
+def _proofs(commands: argparse._SubParsersAction[_Parser]) -> None:
+    export = _command(commands, "export", "write events with everything that proves them to a file")
+    export.add_argument("--out", metavar="FILE", help="default: fidelog-<tenant>-<position>.zip")
+    export.add_argument("--tenant", default="default", help="whose log (default: default)")
+    export.add_argument("--client", metavar="ID", help="events about this client")
+    export.add_argument("--actor", help="events that this actor caused")
+    export.add_argument("--type", action="append", metavar="NAME", help="events of this type; may be repeated")
+    export.add_argument("--stream", help="events of this stream")
+    export.add_argument("--correlation", metavar="ID", help="events with this correlation id")
+    export.add_argument("--decision", metavar="ID", help="events of this decision")
+    export.add_argument("--from", dest="since", metavar="TIME", help="recorded at this time or later; RFC 3339")
+    export.add_argument("--to", dest="until", metavar="TIME", help="recorded before this time")
+    export.add_argument("--old", type=_size, metavar="SIZE", help="size of a checkpoint that the reader has")
+    export.add_argument("--purpose", metavar="TEXT", help="why; it is recorded")
+    verify = _command(commands, "verify", "check an export: exit 0 verified, 1 tampered, 2 not verifiable")
+    verify.add_argument("--export", metavar="FILE", help="the export; nothing else is needed, no database either")
+    verify.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of the log that you have from elsewhere")
+    verify.add_argument("--policy", metavar="FILE", help="the log keys you trust, and the witnesses you ask for")
+    verify.add_argument("--consistency", metavar="FILE", help="what connects the checkpoint with the export's")
+
+
+def _size(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
+        raise argparse.ArgumentTypeError("is a number of events")
+    return int(text)
 
 
 def _administration(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -123,7 +151,7 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, meaning: 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; exit 1 with one line on stderr when it is refused."""
     options = _parsed(arguments)
-    failed = NOT_CHECKED if getattr(options, "check", False) else 1
+    failed = NOT_CHECKED if getattr(options, "check", False) or options.command == "verify" else 1
     try:
         settings = read({setting.option: getattr(options, setting.option, None) for setting in SETTINGS})
         status = COMMANDS[options.command](settings, options)
@@ -158,6 +186,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
             top.error(f"replay: --workers must be from 1 to {MOST_WORKERS}")
     if options.command == "keys" and options.action == "create":
         _check_key(top, options)
+    if options.command == "verify" and options.export is None:
+        top.error("verify: give --export")
     return options
 
 
@@ -233,6 +263,18 @@ def _replay(settings: Settings, options: argparse.Namespace) -> int:
     return replay_command(settings, Options(options.names, workers, options.check, options.json))
 
 
+def _export(settings: Settings, options: argparse.Namespace) -> int:
+    from api.export_command import export_command
+
+    return asyncio.run(export_command(settings, options))
+
+
+def _verify(settings: Settings, options: argparse.Namespace) -> int:
+    from api.export_command import verify_export_command
+
+    return verify_export_command(options)
+
+
 def _database_url(settings: Settings, options: argparse.Namespace) -> int:
     from api.operate import running_database
 
@@ -246,6 +288,8 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "migrate": _migrate,
     "status": _status,
     "replay": _replay,
+    "export": _export,
+    "verify": _verify,
     "database-url": _database_url,
     "keys": _keys,
     "tenants": _tenants,

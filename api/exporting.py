@@ -6,19 +6,26 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from api.backend import Backend
 from domain.exports import ExportMade, RecordExport
-from eventstore.exporting.bundle import ExportFailed, Told, Tree
+from eventstore.exporting.bundle import Asked, Bundle, ExportFailed, Told, Tree
 from eventstore.exporting.proving import Proofs, Published
 from eventstore.exporting.reading_forms import Shown
 from eventstore.proof.export.trust import LogKeys
 from eventstore.records import Command, Receipt, RecordedEvent
 from eventstore.sealing.incarnations import Incarnation
-from projections.exports import pages, shown
+from projections.exports import pages, selection_of, shown
 from projections.trail import Filters, Page, Trail
 
+READY_SECONDS = 5.0
+"""How long an export waits until index and sealer have got to the newest event."""
 SEALED_SECONDS = 30.0
 """How long an export waits until the event about it is sealed."""
 LOOK_SECONDS = 0.05
+
+
+class NotSealedYet(ExportFailed):
+    """What is to be proven is not indexed or sealed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class LogSource:
 
 
 async def until_sealed(proofs: Proofs, tenant_id: str, origin: str, position: int, seconds: float) -> Published:
-    """The newest checkpoint, as soon as it covers the position. Raises ExportFailed when it does not in time."""
+    """The newest checkpoint, as soon as it covers the position. Raises NotSealedYet when it does not in time."""
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -110,6 +117,56 @@ async def until_sealed(proofs: Proofs, tenant_id: str, origin: str, position: in
                     return found
                 await asyncio.sleep(LOOK_SECONDS)
     except TimeoutError:
-        raise ExportFailed(
+        raise NotSealedYet(
             f"position {position} was not sealed in {seconds:g} seconds; look at the sealer (fidelog status)"
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An export that has begun: up to which position, and its bytes."""
+
+    last: int
+    chunks: AsyncIterator[bytes]
+
+
+async def begin(
+    backend: Backend,
+    tenant_id: str,
+    filters: Filters,
+    old: int | None,
+    asker: Asker,
+    watch: Callable[[int, int], None] = lambda position, last: None,
+) -> Begun:
+    """Begin an export of what the log holds now, once index and sealer have got there. `watch` is told the position that
+    a form has got to, and the last.
+
+    Raises ValueError for what cannot be asked for, NotSealedYet, StoreError.
+    """
+    selection = selection_of(filters)
+    last = await backend.log.head(tenant_id)
+    if old is not None and old > last:
+        raise ValueError("old must not be above the newest position")
+    await _ready(backend, tenant_id, last)
+    log = backend.logs.current(tenant_id)
+    source = LogSource(
+        tenant_id, filters, last, asker, backend.trail, backend.proofs, log, lambda position: watch(position, last)
+    )
+    chunks = Bundle(Asked(log.origin, tenant_id, selection, last, old), source).chunks()
+    first = await anext(chunks)  # what can fail at once does so before anything is sent
+    return Begun(last, _joined(first, chunks))
+
+
+async def _ready(backend: Backend, tenant_id: str, last: int) -> None:
+    """Index and sealer have got to the position."""
+    await backend.serve(tenant_id)
+    tail = backend.index(tenant_id)
+    if tail.position < last and not await tail.until(lambda: tail.position >= last, READY_SECONDS):
+        raise NotSealedYet(f"the index has not got to position {last} yet; look at its tail (fidelog status)")
+    await until_sealed(backend.proofs, tenant_id, backend.logs.current(tenant_id).origin, last, READY_SECONDS)
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import orjson
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.answer import Answer, Header
 from api.backend import Backend
 from api.call import Call
-from api.exporting import Asker, LogSource, until_sealed
+from api.exporting import Asker, NotSealedYet, begin
 from api.headers import ListHeaders
 from api.lean import Operation
 from api.models.fields import Identifier, digits
@@ -20,16 +20,13 @@ from api.models.trail import ConsistencyOut
 from api.problems import Problem, invalid
 from api.streaming import StreamedAnswer
 from api.trail import EventFilters
-from eventstore.exporting.bundle import Asked, Bundle, ExportFailed
 from eventstore.exporting.proving import Proofs, Published
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.strict import base64_text
 from eventstore.proof.tlog_proof import TlogProof
 from eventstore.reading import MAX_POSITION
 from eventstore.records import Command, Receipt
-from projections.exports import selection_of
 
-READY_SECONDS = 5.0
 TEXT = b"text/plain; charset=utf-8"
 ZIP = b"application/zip"
 
@@ -136,36 +133,17 @@ class ProofRoutes:
 
     async def export(self, call: Call) -> Answer:
         query: ExportQuery = call.query
-        backend, tenant_id = self._backend, call.tenant_id
         filters = query.filters(query.client_id)
         try:
-            selection = selection_of(filters)
+            begun = await begin(self._backend, call.tenant_id, filters, query.old, self._asker(call))
         except ValueError as error:
-            raise invalid({"parameter": "decision_id", "message": str(error)}) from None
-        last = await backend.log.head(tenant_id)
-        if query.old is not None and query.old > last:
-            raise invalid({"parameter": "old", "message": "must not be above the newest position"})
-        await self._ready(tenant_id, last)
-        log = backend.logs.current(tenant_id)
-        source = LogSource(tenant_id, filters, last, self._asker(call), backend.trail, self._proofs(), log)
-        asked = Asked(log.origin, tenant_id, selection, last, query.old)
-        chunks = Bundle(asked, source).chunks()
-        first = await anext(chunks)  # what can fail at once is still answered as a problem
-        name = f'attachment; filename="fidelog-{tenant_id}-{last}.zip"'.encode()
-        headers = [(b"content-disposition", name), (b"fidelog-position", b"%d" % last)]
-        return StreamedAnswer(_joined(first, chunks), headers, ZIP)
-
-    async def _ready(self, tenant_id: str, last: int) -> None:
-        """Index and sealer have got to the position. Raises Problem (503)."""
-        await self._backend.serve(tenant_id)
-        tail = self._backend.index(tenant_id)
-        indexed = tail.position >= last or await tail.until(lambda: tail.position >= last, READY_SECONDS)
-        try:
-            await until_sealed(self._proofs(), tenant_id, self._origin(tenant_id), last, READY_SECONDS)
-        except ExportFailed:
-            indexed = False
-        if not indexed:
-            raise Problem("position-not-reached", "The log is not indexed and sealed up to its newest event yet")
+            parameter = "old" if query.old is not None and query.decision_id is None else "decision_id"
+            raise invalid({"parameter": parameter, "message": str(error)}) from None
+        except NotSealedYet as error:
+            raise Problem("position-not-reached", str(error).capitalize()) from None
+        name = f'attachment; filename="fidelog-{call.tenant_id}-{begun.last}.zip"'.encode()
+        headers = [(b"content-disposition", name), (b"fidelog-position", b"%d" % begun.last)]
+        return StreamedAnswer(begun.chunks, headers, ZIP)
 
     def _asker(self, call: Call) -> Asker:
         backend = self._backend
@@ -188,10 +166,3 @@ class ProofRoutes:
 
         key_id = None if call.caller is None else call.caller.credential
         return Asker(call.purpose, key_id, submit, read)
-
-
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
-

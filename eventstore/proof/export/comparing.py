@@ -45,8 +45,9 @@ class Tally:
 
     def check(self, made: Made) -> None:
         """As many rows, and each stream as far, as ExportMade says. Raises Tampered."""
+        found = {str(stream): version for stream, version in self.heads.named or ()}
         for stream, version in made.streams or ():
-            last = dict(map(tuple, self.heads.named or ())).get(stream, 0)
+            last = found.get(stream, 0)
             if last != version:
                 raise Tampered(
                     f"stream {stream} ends at version {last} in the export, and ExportMade at position {made.position} "
