@@ -15,7 +15,7 @@ from rich.table import Table
 
 from api.backend import Backend
 from api.identity.directory import ended
-from api.serve import notice
+from api.notices import notice
 from api.settings import Settings, SettingsError
 from domain import administration
 from domain.refusals import KeyEnded, KeyNotFound, TenantExists

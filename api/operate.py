@@ -19,7 +19,7 @@ from api.database import (
     start_embedded,
     weak_logins,
 )
-from api.serve import notice
+from api.notices import notice
 from api.settings import Settings
 from eventstore.database import Database
 from eventstore.describing import Description, TailPlace, describe

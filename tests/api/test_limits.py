@@ -14,9 +14,10 @@ import pytest
 from api.limits import RequestLimits
 from api.settings import read
 from tests.api.conftest import JSON, client_body, fresh_client, problem
-from tests.api.sockets import Caller, parsed, until
+from tests.api.sockets import Caller, parsed
 from tests.clusters import Cluster
 from tests.running import RunningApi, running_api
+from tests.waiting import until
 
 MIB = 1 << 20
 
