@@ -25,6 +25,7 @@ from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
 from api.routes.health import HealthRoutes
+from api.routes.log import LogRoutes
 from api.routes.proofs import ProofRoutes
 from api.routes.task_ends import TaskEndRoutes
 from api.routes.tasks import TaskRoutes
@@ -61,6 +62,7 @@ class Fidelog(FastAPI):
             AuditRoutes(backend),
             ProofRoutes(backend),
             TimelineRoutes(backend),
+            LogRoutes(backend),
             AdminRoutes(backend, writes),
             HealthRoutes(backend),
         )

@@ -19,16 +19,20 @@ from api.identity.gate import Gate
 from api.identity.tokens import Tokens
 from api.leases import LeaseSweep
 from api.metrics import Metrics
+from api.sealing import incarnations, sealer
 from api.settings import Settings
 from api.tenancy import Tenancies, end
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
 from eventstore.exporting.proving import Proofs
+from eventstore.following import Following
 from eventstore.ids import TimedIds
 from eventstore.pipeline import Pipeline
 from eventstore.reading import Log, Reader
 from eventstore.records import RecordedEvent
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.serving import TiledLog
 from eventstore.vault.vault import Vault
 from eventstore.writer.engine import Engine
 from eventstore.writer.internal import InternalCommands
@@ -67,6 +71,7 @@ class Backend:
     log: Log
     queries: Queries
     trail: Trail
+    tiled: TiledLog
     writer: Writer
     internal: InternalCommands
     directory: Directory
@@ -84,7 +89,8 @@ class Backend:
         self._tasks: list[asyncio.Task[None]] = []
         self._gate: Gate | None = None
         self._uses_saved = time.monotonic()
-        self._tenancies = Tenancies(self._sweep, followed=followed)
+        self.logs = incarnations(settings)
+        self._tenancies = Tenancies(self._sweep, self._sealer, followed=followed)
         self.metrics = Metrics(
             lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self._tenancies.tails
         )
@@ -97,7 +103,7 @@ class Backend:
         await check_logins(self.database)
         await self._open()
         await self.log.head(self.tenant_id)
-        await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
+        await self._tenancies.serve(self.directory.tenants, self.database)
         _settle_collector()
         self.condition = "ready"
         self._tasks = [asyncio.create_task(self._watching(notice), name="watch")]
@@ -125,19 +131,22 @@ class Backend:
     async def serve(self, tenant_id: str) -> None:
         """Take a tenant into service that appeared since the watch last looked."""
         if tenant_id not in self._tenancies:
-            await self._tenancies.serve([tenant_id], self.database.url("keeper"))
+            await self._tenancies.serve([tenant_id], self.database)
 
     def index(self, tenant_id: str) -> Tail:
         """The tail that fills the tenant's part of the officer's index."""
         return self._tenancies[tenant_id].index
 
     @property
-    def tails(self) -> tuple[Tail, ...]:
+    def tails(self) -> tuple[Following, ...]:
         """Every tail of this process."""
         return self._tenancies.tails
 
     def _sweep(self, tenant_id: str) -> LeaseSweep:
         return LeaseSweep(tenant_id, self.queries, self.internal)
+
+    def _sealer(self, tenant_id: str) -> Sealer:
+        return sealer(self.logs, tenant_id, self.database)
 
     async def _open(self) -> None:
         self.vault = await open_vault(self.database, self.settings)
@@ -146,6 +155,7 @@ class Backend:
         await self.reader.open()
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
+        self.tiled = TiledLog(self.reader)
         self.trail = Trail(self.reader, self.vault)
         self.proofs = Proofs(self.reader)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
@@ -187,7 +197,7 @@ class Backend:
             try:
                 await self.directory.refresh(2 * WATCH_SECONDS if answered else 0.0, once=True)
                 self.condition = "ready"
-                await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
+                await self._tenancies.serve(self.directory.tenants, self.database)
                 await self._save_uses()
             except DatabaseUnavailable:
                 if self.condition == "ready":

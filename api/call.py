@@ -43,6 +43,7 @@ _PATTERNS = {
     "task_id": re.compile(UUID),
     "position": re.compile(r"[1-9][0-9]{0,18}", re.ASCII),
     "key_id": re.compile(KEY_ID),
+    **dict.fromkeys(("tenant", "tile", "bundle"), re.compile(r".*", re.DOTALL)),  # what they name is there, or 404
 }
 _SINGLE = frozenset(
     {

@@ -7,6 +7,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import psycopg
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", "start the API, and its own PostgreSQL unless FIDELOG_DATABASE_URL names one")
     serve.add_argument("--host", help="address to listen on; callers need credentials on any but loopback")
     serve.add_argument("--port", help="port to listen on")
+    serve.add_argument("--origin", help="what the names of the logs begin with, such as audit.bank.example/wealth")
     serve.add_argument("--access-log", help="whose reads of personal data are recorded: credentials, or all")
     serve.add_argument("--jwt-issuer", help="issuer whose JWT bearer tokens are taken")
     serve.add_argument("--jwt-audience", help="audience that such a token must be for")
@@ -80,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--workers", type=int, metavar="N", help="processes that fold (default: at most 2)")
     _proofs(commands)
     _administration(commands)
+    _log_commands(commands)
     url = _command(commands, "database-url", "print a libpq URL of the database, for psql and other clients")
     url.add_argument(
         "--as",
@@ -138,6 +141,21 @@ def _administration(commands: argparse._SubParsersAction[_Parser]) -> None:
     of_tenants = tenants.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
     _command(of_tenants, "create", "make a tenant").add_argument("name", metavar="NAME")
     _command(of_tenants, "list", "show the tenants")
+
+
+def _log_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
+    logs = commands.add_parser(
+        "log", help="names and keys of the sealed log", description="The sealed log of a tenant."
+    )
+    of_logs = logs.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+    show = _command(of_logs, "show", "print the log's origin and keys, for verifiers and witnesses")
+    show.add_argument("--json", action="store_true", help="as one JSON object, with the rotations of the key")
+    rotate = _command(of_logs, "rotate-key", "sign with a new key from the next checkpoint on")
+    adopt = _command(of_logs, "adopt", "go on from a checkpoint that a witness holds, where the state folder has none")
+    adopt.add_argument("file", metavar="FILE", help="the checkpoint")
+    for command in (show, rotate, adopt):
+        command.add_argument("--tenant", default="default", help="whose log (default: default)")
+        command.add_argument("--origin", help="what the names of the logs begin with")
 
 
 def _command(commands: argparse._SubParsersAction[_Parser], name: str, meaning: str) -> _Parser:
@@ -231,6 +249,16 @@ def _tenants(settings: Settings, options: argparse.Namespace) -> int:
     return asyncio.run(administer.create_tenant_command(settings, options.name))
 
 
+def _log(settings: Settings, options: argparse.Namespace) -> int:
+    from api import log_commands
+
+    if options.action == "show":
+        return log_commands.show(settings, options.tenant, as_json=options.json)
+    if options.action == "adopt":
+        return log_commands.adopt(settings, options.tenant, Path(options.file))
+    return log_commands.rotate_key(settings, options.tenant)
+
+
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     from api.serve import serve
 
@@ -292,5 +320,6 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "verify": _verify,
     "database-url": _database_url,
     "keys": _keys,
+    "log": _log,
     "tenants": _tenants,
 }

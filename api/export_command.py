@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from api.administer import ACTOR
 from api.backend import Backend
 from api.exporting import Asker, begin
-from api.serve import notice
+from api.notices import notice
 from api.settings import Settings, SettingsError
 from domain.administration import RecordAccess, grouped
 from eventstore.durable import fsync_folder

@@ -45,6 +45,25 @@ WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type")
 ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased")
 
 
+TEXT, OCTETS, ZIP = "text/plain", "application/octet-stream", "application/zip"
+
+
+class _Octets(Response):
+    """For the document alone."""
+
+    media_type = OCTETS
+
+
+class _Zip(Response):
+    """As well."""
+
+    media_type = ZIP
+
+
+WITH_SLASHES = ("tile", "bundle")
+"""Path parameters that are the rest of the path."""
+
+
 class NoQuery(BaseModel):
     """No parameter is known: one that is ignored would mislead whoever sent it."""
 
@@ -60,14 +79,12 @@ class Operation:
     summary: str
     handler: Handler
     answer: type[BaseModel] | None
-    """None: what `media` is."""
+    """None: what `media` says."""
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     problems: tuple[str, ...] = ()
-    media: type[Response] = PlainTextResponse
-    """The kind of an answer that is not JSON."""
     tag: str = ""
     description: str = ""
     authorise: Callable[[Call], Awaitable[None]] | None = None
@@ -75,6 +92,8 @@ class Operation:
     free_json: str | None = None
     """The body's member that may hold any JSON."""
     documented: bool = True
+    media: str = TEXT
+    """What an answer without a model is."""
 
     @property
     def guarded(self) -> bool:
@@ -128,11 +147,11 @@ class LeanRoute(APIRoute):
         self._requests = requests
         self._kept = REVALIDATED if operation.headers is ReadHeaders else NO_STORE
         super().__init__(
-            operation.path,
+            re.sub(rf"{{({'|'.join(WITH_SLASHES)})}}", r"{\1:path}", operation.path),
             _signature(operation),
             methods=[operation.method],
             response_model=operation.answer,
-            response_class=JSONResponse if operation.answer is not None else operation.media,
+            response_class=_response_class(operation),
             status_code=operation.status,
             summary=operation.summary,
             description=operation.description,
@@ -141,6 +160,7 @@ class LeanRoute(APIRoute):
             include_in_schema=operation.documented,
             operation_id=re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         )
+        self.path = operation.path
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; whatever happens, with a problem or with what was asked for."""
@@ -156,7 +176,7 @@ class LeanRoute(APIRoute):
             if problem.slug == "forbidden" and gate is not None:
                 await gate.refused(call, operation.route, problem)
             answer = problem.answer(instance(scope), call.correlation_id)
-        answer.headers.append(self._kept)
+        answer.headers.append(answer.kept or self._kept)
         if isinstance(answer, StreamedAnswer):
             answer.receive = receive
         if call.correlation_id is not None:
@@ -240,6 +260,12 @@ def _signature(operation: Operation) -> Callable[..., Any]:
     documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect
     documented.__name__ = operation.handler.__name__
     return documented
+
+
+def _response_class(operation: Operation) -> type[Response]:
+    if operation.answer is not None:
+        return JSONResponse
+    return {OCTETS: _Octets, ZIP: _Zip}.get(operation.media, PlainTextResponse)
 
 
 def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:

@@ -15,8 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from eventstore.following import Following
 from eventstore.records import RecordedEvent
-from projections.tail import Tail
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -46,7 +46,7 @@ class Distribution:
 class Metrics(Collector):
     """One backend's figures since it was made. `depth` gives the commands queued, `tails` the tails that run."""
 
-    def __init__(self, depth: Callable[[], int], tails: Callable[[], Sequence[Tail]]) -> None:
+    def __init__(self, depth: Callable[[], int], tails: Callable[[], Sequence[Following]]) -> None:
         self._depth = depth
         self._tails = tails
         self._write_seconds = Distribution(SECONDS)
@@ -103,7 +103,7 @@ class Metrics(Collector):
             yield gauge
 
 
-_OF_A_TAIL: tuple[tuple[str, str, Callable[[Tail], float]], ...] = (
+_OF_A_TAIL: tuple[tuple[str, str, Callable[[Following], float]], ...] = (
     ("fidelog_tail_position", "The last event the tail handled.", lambda tail: tail.position),
     ("fidelog_tail_lag", "Events the tail has not handled yet.", lambda tail: tail.lag),
     ("fidelog_tail_fault", "1 while the tail stands still.", lambda tail: int(tail.fault is not None)),

@@ -62,6 +62,7 @@ SETTINGS = (
     Setting("FIDELOG_STATE_DIR", ".fidelog-state", "folder of the master keys; never inside the data folder"),
     Setting("FIDELOG_DATABASE_URL", "", "a PostgreSQL 15 to 18 of yours instead of the embedded one"),
     Setting("FIDELOG_ACCESS_LOG", "credentials", "whose reads of personal data are recorded: credentials, or all"),
+    Setting("FIDELOG_ORIGIN", "", "what the names of the logs begin with, such as audit.bank.example/wealth"),
     Setting("FIDELOG_JWT_ISSUER", "", "issuer whose JWT bearer tokens are taken; needs the next two"),
     Setting("FIDELOG_JWT_AUDIENCE", "", "audience that such a token must be for"),
     Setting("FIDELOG_JWT_JWKS", "", "the issuer's key set: a URL, or a file"),
@@ -87,6 +88,8 @@ class Settings:
     database_url: str | None = None
     login_urls: Mapping[Login, str] = field(default_factory=dict)
     access_log: Recorded = "credentials"
+    origin: str | None = None
+    """What the origin of every tenant's log begins with; None: a random one that the state folder keeps."""
     issuer: Issuer | None = None
     keyless: bool = False
     """Whether a caller without a credential is the local operator: on this machine, with its own database."""
@@ -135,11 +138,25 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         database_url=_url(values, "FIDELOG_DATABASE_URL"),
         login_urls={login: url for login in LOGINS if (url := _url(values, f"FIDELOG_{login.upper()}_URL"))},
         access_log=_recorded(values["FIDELOG_ACCESS_LOG"]),
+        origin=_origin(values["FIDELOG_ORIGIN"]),
         issuer=_issuer(values),
         limits=RequestLimits(**{setting.option: _bound(values, setting.variable) for setting in LIMITS}),
         request_log=_switch(values, "FIDELOG_REQUEST_LOG"),
     )
     return replace(settings, keyless=settings.embedded and settings.loopback)
+
+
+_ORIGIN = re.compile(r"[A-Za-z0-9.-]{1,100}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]{1,60}){0,5}", re.ASCII)
+
+
+def _origin(value: str) -> str | None:
+    """A URL without scheme and without a slash at its end (c2sp.org/tlog-checkpoint)."""
+    if value and not _ORIGIN.fullmatch(value):
+        raise SettingsError(
+            "FIDELOG_ORIGIN must be a name such as audit.bank.example/wealth: a host and a path, without https:// in front "
+            "and without a slash at the end"
+        )
+    return value or None
 
 
 def _url(values: Mapping[str, str], variable: str) -> str | None:

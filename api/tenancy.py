@@ -6,28 +6,33 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from api.leases import LeaseSweep
+from eventstore.database import Database
+from eventstore.following import Following
+from eventstore.sealing.sealer import Sealer
 from projections.audit_index import audit_index
-from projections.tail import Tail
 
 FIRST_TURN_SECONDS = 2.0
 
 
 class Tenancy:
-    """One tenant's tails, if it is `followed`, and sweep."""
+    """One tenant's tails and sealer, if it is `followed`, and sweep."""
 
-    def __init__(self, tenant_id: str, sweep: LeaseSweep, *, followed: bool) -> None:
+    def __init__(self, tenant_id: str, sweep: LeaseSweep, sealer: Sealer, *, followed: bool) -> None:
         self.index = audit_index(tenant_id)
-        self.tails: tuple[Tail, ...] = (self.index,) if followed else ()
+        self.sealer = sealer
+        self.tails: tuple[Following, ...] = (self.index, sealer) if followed else ()
         self._tenant_id = tenant_id
         self._sweep = sweep
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, keeper_url: str) -> None:
-        """Start them; each tail looks once before anybody is told how far it has got."""
-        self._tasks = [
-            asyncio.create_task(tail.run(keeper_url), name=f"tail-{tail.name}-{self._tenant_id}") for tail in self.tails
-        ]
-        self._tasks.append(asyncio.create_task(self._sweep.run(), name=f"leases-{self._tenant_id}"))
+    async def start(self, database: Database) -> None:
+        """Start them; each tail looks once before anybody is told how far it has got. Raises LookupError when the
+        database has not the logins they need."""
+        runs = {"leases": self._sweep.run()}
+        if self.tails:
+            keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
+            runs |= {"tail-audit_index": self.index.run(keeper_url), "seal": self.sealer.run(sealer_url)}
+        self._tasks = [asyncio.create_task(run, name=f"{name}-{self._tenant_id}") for name, run in runs.items()]
         await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
 
     async def stop(self) -> None:
@@ -38,9 +43,10 @@ class Tenancy:
 class Tenancies:
     """All tenants that this process serves; those that appear while it runs too."""
 
-    def __init__(self, sweep: Callable[[str], LeaseSweep], *, followed: bool) -> None:
+    def __init__(self, sweep: Callable[[str], LeaseSweep], sealer: Callable[[str], Sealer], *, followed: bool) -> None:
         self._of: dict[str, Tenancy] = {}
         self._sweep = sweep
+        self._sealer = sealer
         self._followed = followed
 
     def __getitem__(self, tenant_id: str) -> Tenancy:
@@ -50,7 +56,7 @@ class Tenancies:
         return tenant_id in self._of
 
     @property
-    def tails(self) -> tuple[Tail, ...]:
+    def tails(self) -> tuple[Following, ...]:
         """Every tail of every tenant."""
         return tuple(tail for tenancy in self._of.values() for tail in tenancy.tails)
 
@@ -60,17 +66,17 @@ class Tenancies:
             for tail in tenancy.tails:
                 tail.wake()
 
-    async def serve(self, tenants: Iterable[str], keeper_url: str) -> None:
+    async def serve(self, tenants: Iterable[str], database: Database) -> None:
         """Start what is not running yet."""
         new = {
-            tenant_id: Tenancy(tenant_id, self._sweep(tenant_id), followed=self._followed)
+            tenant_id: Tenancy(tenant_id, self._sweep(tenant_id), self._sealer(tenant_id), followed=self._followed)
             for tenant_id in tenants
             if tenant_id not in self._of
         }
         if not new:
             return
         self._of.update(new)
-        await asyncio.gather(*(tenancy.start(keeper_url) for tenancy in new.values()))
+        await asyncio.gather(*(tenancy.start(database) for tenancy in new.values()))
 
     def end_waits(self) -> None:
         """The server is about to stop: requests that wait for something are answered now."""

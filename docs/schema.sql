@@ -463,6 +463,8 @@ CREATE INDEX audit_index_decision ON fidelog.audit_index USING btree (tenant_id,
 
 CREATE INDEX audit_index_type ON fidelog.audit_index USING btree (tenant_id, type, "position") WHERE leads;
 
+CREATE INDEX checkpoints_by_time ON fidelog.checkpoints USING btree (tenant_id, signed_at);
+
 CREATE UNIQUE INDEX events_idempotency_key ON fidelog.events USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
 CREATE TRIGGER administration_bare_change BEFORE UPDATE ON fidelog.administration FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.log_id = old.log_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();

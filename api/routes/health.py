@@ -11,7 +11,7 @@ from api.lean import Operation
 from api.metrics import CONTENT_TYPE
 from api.models.health import ReadyOut, StatusOut
 from api.problems import Problem
-from projections.tail import Tail
+from eventstore.following import Following
 
 
 class HealthRoutes:
@@ -50,6 +50,6 @@ class HealthRoutes:
         return Answer(200, self._backend.metrics.text(), content_type=CONTENT_TYPE)
 
 
-def _tail(tail: Tail) -> dict[str, str | int]:
+def _tail(tail: Following) -> dict[str, str | int]:
     found: dict[str, str | int] = {"name": tail.name, "position": tail.position, "lag": tail.lag}
     return found if tail.fault is None else {**found, "fault": tail.fault}

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from starlette.responses import Response
 
 from api.answer import Answer, Header
 from api.backend import Backend
 from api.call import Call
 from api.exporting import Asker, NotSealedYet, begin
 from api.headers import ListHeaders
-from api.lean import Operation
+from api.lean import ZIP, Operation
 from api.models.fields import Identifier, digits
 from api.models.trail import ConsistencyOut
 from api.problems import Problem, invalid
@@ -28,15 +27,8 @@ from eventstore.reading import MAX_POSITION
 from eventstore.records import Command, Receipt
 
 TEXT = b"text/plain; charset=utf-8"
-ZIP = b"application/zip"
 
 Size = Annotated[int, Field(ge=1, le=MAX_POSITION), BeforeValidator(digits)]
-
-
-class Archive(Response):
-    """A ZIP archive."""
-
-    media_type = "application/zip"
 
 
 class ConsistencyQuery(BaseModel):
@@ -82,7 +74,7 @@ class ProofRoutes:
             ),
             Operation(
                 "GET", "/audit/export", "Export events with everything that proves them", self.export,
-                answer=None, media=Archive, query=ExportQuery, headers=ListHeaders, tag="Audit",
+                answer=None, media=ZIP, query=ExportQuery, headers=ListHeaders, tag="Audit",
                 problems=("position-not-reached", "internal-error"),
                 description="A ZIP archive that is checked offline (docs/spec/export.md). It is sent while it is made; one "
                 "that was broken off is no archive. Whose data it shows, and the export itself, are recorded.",
@@ -143,7 +135,7 @@ class ProofRoutes:
             raise Problem("position-not-reached", str(error).capitalize()) from None
         name = f'attachment; filename="fidelog-{call.tenant_id}-{begun.last}.zip"'.encode()
         headers = [(b"content-disposition", name), (b"fidelog-position", b"%d" % begun.last)]
-        return StreamedAnswer(begun.chunks, headers, ZIP)
+        return StreamedAnswer(begun.chunks, headers, ZIP.encode())
 
     def _asker(self, call: Call) -> Asker:
         backend = self._backend

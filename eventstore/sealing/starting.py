@@ -1,0 +1,63 @@
+"""A sealer begins: it takes up the tree where it was signed last, or says why it must not sign."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from eventstore.proof.checkpoint import Checkpoint
+from eventstore.proof.errors import MalformedProof, SigningRefused
+from eventstore.proof.growth import GrowingTree
+from eventstore.proof.merkle import EMPTY_ROOT
+from eventstore.proof.note import Note, sign
+from eventstore.proof.taking_up import Start, start
+from eventstore.sealing.incarnations import Incarnation, Signers
+from eventstore.sealing.store import SealStore
+from eventstore.sealing.tree import SealedTree, resumed
+
+ADVICE = (
+    "restore the state folder that belongs to this database, adopt a checkpoint that a witness holds (fidelog log adopt), "
+    "or begin a new incarnation (fidelog log reincarnate --reason …)"
+)
+
+
+async def take_up(store: SealStore, log: Incarnation, signers: Signers) -> SealedTree:
+    """The tree as it was signed last and is published now. Raises SigningRefused, and what reading and publishing raise.
+    Only while the tenant's lock is held."""
+    try:
+        return await _taken_up(store, log, signers)
+    except (SigningRefused, MalformedProof) as error:
+        raise SigningRefused(f"{error}; {ADVICE}") from error
+
+
+async def _taken_up(store: SealStore, log: Incarnation, signers: Signers) -> SealedTree:
+    note = await asyncio.to_thread(log.state.latest)
+    signed = None if note is None else Checkpoint.parse(note.text)
+    published = await store.newest(log.origin)
+    if signed is None and published is None:
+        published = await store.newest_of_any_origin()
+    head = (await store.look(log.origin)).head
+    sealed, roots = SealedTree(GrowingTree(), signed or Checkpoint(log.origin, 0, EMPTY_ROOT)), {}
+    if signed is not None and signed.size <= head and (published is None or published.size <= signed.size):
+        if published is not None:
+            sealed.tree = await resumed(store, published.size)
+            roots[published.size] = sealed.tree.root
+        await sealed.extend(store, signed.size)
+        roots[signed.size] = sealed.tree.root
+    decided = start(signed, published, head, roots.__getitem__)
+    if decided is Start.BEGIN:
+        note = await asyncio.to_thread(_begin, log, signers)
+        signed = Checkpoint.parse(note.text)
+    assert signed is not None, "a log that goes on has signed"
+    assert note is not None
+    if decided is not Start.GO_ON:
+        await store.publish(sealed.filled, signed, note)
+    sealed.published(signed)
+    return sealed
+
+
+def _begin(log: Incarnation, signers: Signers) -> Note:
+    """Sign the empty tree: whatever the log holds already continues it. Raises SigningRefused, KeyUnavailable, OSError."""
+    note = sign(Checkpoint(log.origin, 0, EMPTY_ROOT).text, signers(log, True), int(time.time()))
+    log.state.begin(note)
+    return note
