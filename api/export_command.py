@@ -22,13 +22,16 @@ from eventstore.durable import fsync_folder
 from eventstore.instants import instant
 from eventstore.proof.export.command import verdict_of
 from eventstore.records import Command, Receipt
+from projections.exports import selection_of
 from projections.trail import Filters
 
 ROUTE = "fidelog export"
+READY_SECONDS = 300.0
+"""How long it waits until all is indexed and sealed: it may be the only process that does so."""
 
 
 def filters_of(options: argparse.Namespace) -> Filters:
-    """What the options ask for. Raises ValueError."""
+    """What the options ask for. Raises ValueError for a time that is none."""
     return Filters(
         client_id=options.client,
         actor=options.actor,
@@ -43,6 +46,11 @@ def filters_of(options: argparse.Namespace) -> Filters:
 
 async def export_command(settings: Settings, options: argparse.Namespace) -> int:
     """Write the file; under its name it is whole or not there. Raises SettingsError, StoreError."""
+    try:
+        filters = filters_of(options)
+        selection_of(filters)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     backend = Backend(settings)
     try:
         await backend.start(notice)
@@ -51,7 +59,7 @@ async def export_command(settings: Settings, options: argparse.Namespace) -> int
         with _bar() as watch:
             asker = _asker(backend, options.tenant, options.purpose)
             try:
-                begun = await begin(backend, options.tenant, filters_of(options), options.old, asker, watch)
+                begun = await begin(backend, options.tenant, filters, options.old, asker, watch, READY_SECONDS)
             except ValueError as error:
                 raise SettingsError(str(error)) from None
             path = Path(options.out or f"fidelog-{options.tenant}-{begun.last}.zip")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 from api.backend import Backend
@@ -18,9 +19,11 @@ from projections.exports import pages, selection_of, shown
 from projections.trail import Filters, Page, Trail
 
 READY_SECONDS = 5.0
-"""How long an export waits until index and sealer have got to the newest event."""
+"""How long a request waits until index and sealer have got to the newest event."""
 SEALED_SECONDS = 30.0
 """How long an export waits until the event about it is sealed."""
+WITNESSED_SECONDS = 5.0
+"""How long it then waits for the witnesses."""
 LOOK_SECONDS = 0.05
 
 
@@ -90,8 +93,9 @@ class LogSource:
         return (await self.asker.submit(RecordExport(made))).events[-1].position
 
     async def sealed(self, position: int) -> Published:
-        """Wait for the sealer, wherever it runs."""
-        return await until_sealed(self.proofs, self.tenant_id, self.incarnation.origin, position, SEALED_SECONDS)
+        """Wait for the sealer, wherever it runs; and where the log has witnesses, some time for them."""
+        sealed = await until_sealed(self.proofs, self.tenant_id, self.incarnation.origin, position, SEALED_SECONDS)
+        return await _witnessed(self.proofs, self.tenant_id, sealed, position)
 
     async def leaf(self, position: int) -> bytes:
         """As it was sealed."""
@@ -122,12 +126,28 @@ async def until_sealed(proofs: Proofs, tenant_id: str, origin: str, position: in
         ) from None
 
 
+async def _witnessed(proofs: Proofs, tenant_id: str, sealed: Published, position: int) -> Published:
+    """A checkpoint of at least the position with as many cosignatures as the last one had; without it in time, or where
+    nobody ever cosigned, the sealed one: a reader can hold a later one against it."""
+    last, origin = await proofs.witnessed(tenant_id, sealed.checkpoint.origin), sealed.checkpoint.origin
+    if last is None:
+        return sealed
+    with suppress(TimeoutError):
+        async with asyncio.timeout(WITNESSED_SECONDS):
+            while True:
+                found = await proofs.witnessed(tenant_id, origin)
+                if found is not None and found.checkpoint.size >= position and found.cosignatures >= last.cosignatures:
+                    return found
+                await asyncio.sleep(LOOK_SECONDS)
+    return sealed
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """An export that has begun: up to which position, and its bytes."""
 
     last: int
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
 
 
 async def begin(
@@ -137,6 +157,7 @@ async def begin(
     old: int | None,
     asker: Asker,
     watch: Callable[[int, int], None] = lambda position, last: None,
+    ready_seconds: float = READY_SECONDS,
 ) -> Begun:
     """Begin an export of what the log holds now, once index and sealer have got there. `watch` is told the position that
     a form has got to, and the last.
@@ -147,7 +168,7 @@ async def begin(
     last = await backend.log.head(tenant_id)
     if old is not None and old > last:
         raise ValueError("old must not be above the newest position")
-    await _ready(backend, tenant_id, last)
+    await _ready(backend, tenant_id, last, ready_seconds)
     log = backend.logs.current(tenant_id)
     source = LogSource(
         tenant_id, filters, last, asker, backend.trail, backend.proofs, log, lambda position: watch(position, last)
@@ -157,16 +178,17 @@ async def begin(
     return Begun(last, _joined(first, chunks))
 
 
-async def _ready(backend: Backend, tenant_id: str, last: int) -> None:
+async def _ready(backend: Backend, tenant_id: str, last: int, seconds: float) -> None:
     """Index and sealer have got to the position."""
     await backend.serve(tenant_id)
     tail = backend.index(tenant_id)
-    if tail.position < last and not await tail.until(lambda: tail.position >= last, READY_SECONDS):
+    if tail.position < last and not await tail.until(lambda: tail.position >= last, seconds):
         raise NotSealedYet(f"the index has not got to position {last} yet; look at its tail (fidelog status)")
-    await until_sealed(backend.proofs, tenant_id, backend.logs.current(tenant_id).origin, last, READY_SECONDS)
+    await until_sealed(backend.proofs, tenant_id, backend.logs.current(tenant_id).origin, last, seconds)
 
 
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
+async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -19,7 +19,7 @@ class StreamedAnswer(Answer):
 
     __slots__ = ("_chunks", "receive")
 
-    def __init__(self, chunks: AsyncIterator[bytes], headers: list[Header], content_type: bytes) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes, None], headers: list[Header], content_type: bytes) -> None:
         super().__init__(200, b"", headers, content_type)
         self._chunks = chunks
         self.receive: Any = None
@@ -43,7 +43,7 @@ class StreamedAnswer(Answer):
             await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def _send(self, send: Any) -> None:
-        async with aclosing(self._chunks) as chunks:  # type: ignore[type-var]  # generators are closed, others need not be
+        async with aclosing(self._chunks) as chunks:
             async for chunk in chunks:
                 if chunk:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import chain, islice
@@ -128,7 +128,7 @@ class Bundle:
         self._heads = Heads()
         self._count = 0
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The archive, whole only when this ends by itself. Raises ExportFailed, StoreError."""
         with tempfile.SpooledTemporaryFile(max_size=SPOOLED) as rows:
             self._archive.add(names.README, resources.files("eventstore.exporting").joinpath("readme.txt").read_bytes())

@@ -19,9 +19,10 @@ from eventstore.proof.strict import HASH_BYTES
 from eventstore.proof.tiles import LEVEL_BITS, WIDTH, Tile, hashes_of, partial_width, subtree_root, tile_with
 from eventstore.reading import READ_FORWARD, Reader
 from eventstore.rows import Undecoded, recorded_event
-from eventstore.statements import statement
+from eventstore.statements import Statement, statement
 
 CHECKPOINT = statement("eventstore", "proof_checkpoint")
+WITNESSED = statement("eventstore", "proof_witnessed")
 TILES = statement("eventstore", "proof_tiles")
 
 REMEMBERED_ROOTS = 20_000
@@ -41,6 +42,7 @@ class Published:
 
     checkpoint: Checkpoint
     note: Note
+    cosignatures: int = 0
 
 
 class Proofs:
@@ -53,13 +55,20 @@ class Proofs:
 
     async def newest(self, tenant_id: str, origin: str) -> Published | None:
         """The newest checkpoint; None before the first. Raises DatabaseUnavailable, MalformedProof."""
-        rows = await self._reader.rows(tenant_id, CHECKPOINT, (tenant_id, origin))
+        return await self._published(CHECKPOINT, tenant_id, origin)
+
+    async def witnessed(self, tenant_id: str, origin: str) -> Published | None:
+        """The newest that a witness cosigned; None before the first. Raises DatabaseUnavailable, MalformedProof."""
+        return await self._published(WITNESSED, tenant_id, origin)
+
+    async def _published(self, wanted: Statement, tenant_id: str, origin: str) -> Published | None:
+        rows = await self._reader.rows_planned(tenant_id, wanted, (tenant_id, origin))
         if not rows:
             return None
         size, root, text, cosignatures = rows[0]
         note = Note.parse(text.encode())
         lines = [line for one in cosignatures for line in parse_lines(one if one.endswith("\n") else f"{one}\n")]
-        return Published(Checkpoint(origin, size, bytes(root)), Note(note.text, (*note.lines, *lines)))
+        return Published(Checkpoint(origin, size, bytes(root)), Note(note.text, (*note.lines, *lines)), len(lines))
 
     async def leaf(self, tenant_id: str, position: int) -> bytes:
         """The leaf of an event. Raises NotSealed when there is none."""
@@ -88,7 +97,7 @@ class Proofs:
         for start in range(0, len(asked), AT_ONCE):
             part = asked[start : start + AT_ONCE]
             places = [one.level for one in part], [one.index for one in part]
-            rows = await self._reader.rows(tenant_id, TILES, (tenant_id, *places))
+            rows = await self._reader.rows_planned(tenant_id, TILES, (tenant_id, *places))
             found |= {Tile(level, index): bytes(hashes) for level, index, hashes in rows}
         if len(found) != len(set(asked)):
             raise NotSealed("a tile is missing; run fidelog verify")

@@ -147,14 +147,14 @@ def verify(bundle: Path, checkpoint: Path) -> Verified:
     return Verified(process.wait(), said, time.monotonic() - begun, peak)
 
 
-def _judge(
-    findings: Findings, tell: Tell, bundle: Path, checkpoint: Path, word: str, position: int | None
-) -> None:
+def _judge(findings: Findings, tell: Tell, bundle: Path, checkpoint: Path, word: str, position: int | None) -> None:
     done = verify(bundle, checkpoint)
     findings.line(f"verifier: {done.seconds:.1f} s, {done.peak / 2**20:.0f} MiB at most: {done.said.strip()}")
     tell(findings.lines[-1])
     findings.require(f'"verdict":"{word}"' in done.said, f"not {word}: {done.said}")
-    findings.require(f'"position":{"null" if position is None else position}' in done.said, f"not {position}: {done.said}")
+    findings.require(
+        f'"position":{"null" if position is None else position}' in done.said, f"not {position}: {done.said}"
+    )
     findings.require(done.peak <= VERIFIER, f"the verifier had {done.peak / 2**20:.0f} MiB")
 
 
@@ -189,4 +189,3 @@ def _removed(lines: list[bytes]) -> list[bytes]:
 
 def _cut(lines: list[bytes]) -> list[bytes]:
     return lines[:-10]
-

@@ -8,6 +8,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,10 +23,12 @@ from eventstore.proof.export.made import Made
 from eventstore.proof.export.recounting import check_exports
 from eventstore.proof.export.trust import Held
 from eventstore.proof.export.verdict import Verdict
+from eventstore.proof.keys import Kind
 from eventstore.proof.merkle import leaf_hash, verify_consistency
 from eventstore.proof.merkle_paths import MemoryTree
-from eventstore.proof.note import Note
-from eventstore.proof.policy import Policy
+from eventstore.proof.note import Note, SignatureLine
+from eventstore.proof.policy import Policy, Witness
+from eventstore.proof.signing_keys import SigningKey
 from eventstore.proof.tlog_proof import TlogProof
 from tests.api.conftest import FULL_NAME, client_body, fresh_agent, fresh_client, problem, task_body
 from tests.api.identity.conftest import HOME, OTHER, Door
@@ -225,6 +228,40 @@ def test_an_export_is_connected_with_an_earlier_checkpoint(officer: httpx.Client
     query = {"old": size, "new": found.checkpoint_size or 0}
     proof = officer.get("/audit/consistency", params=query).content
     assert verdict(bundle, earlier, consistency=proof).verdict == "verified"
+
+
+def test_an_export_waits_for_witnesses_where_there_are_some(door: Door, officer: httpx.Client, client_id: str) -> None:
+    """Once a witness cosigned, a bundle's checkpoint is cosigned too: it satisfies a policy that asks for the witness."""
+    cosign(door, 0)
+    before = Checkpoint.parse(Note.parse(officer.get(f"/log/{HOME}/checkpoint").content).text).size
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(exported, officer, client_id=client_id)
+        until("a later checkpoint was cosigned", lambda: cosign(door, before + 1) and asked.done())
+        bundle = asked.result()
+    policy = Policy(policy_of(door).logs, {b"w": Witness(WITNESS.verifier)}, b"w")
+    assert verdict(bundle, None, policy=policy).verdict == "verified"
+
+
+WITNESS = SigningKey("witness.example/w", Kind.COSIGNER, bytes(range(32)))
+
+
+def cosign(door: Door, at_least: int) -> bool:
+    """Cosign the newest checkpoint, if it has that size, as a witness would."""
+    with psycopg.connect(door.superuser_url) as connection:
+        row = connection.execute(
+            "SELECT origin, size, note FROM fidelog.checkpoints WHERE tenant_id = %s ORDER BY size DESC LIMIT 1",
+            (HOME,),
+        ).fetchone()
+        assert row is not None
+        origin, size, note = row
+        if size >= at_least:
+            line = SignatureLine.made_by(WITNESS, Note.parse(note.encode()).text, 1_800_000_000).text
+            connection.execute(
+                "INSERT INTO fidelog.cosignatures (tenant_id, origin, size, witness, line) VALUES (%s, %s, %s, %s, %s)"
+                " ON CONFLICT DO NOTHING",
+                (HOME, origin, size, WITNESS.verifier.name, line),
+            )
+        return bool(size >= at_least)
 
 
 def test_who_may_export(door: Door, client_id: str) -> None:
