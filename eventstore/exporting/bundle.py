@@ -140,11 +140,12 @@ class Bundle:
         yield self._archive.taken()
 
     async def _leaves(self, rows: IO[bytes]) -> AsyncIterator[bytes]:
-        with self._archive.member(names.LEAVES, self._most(LARGEST_LEAF + 1)) as member:
+        # As large as it can be: nobody knows how many events there are.
+        with self._archive.member(names.LEAVES, self._asked.tree_size * (LARGEST_LEAF + 1)) as member:
             async for events in self._source.events():
                 await asyncio.to_thread(self._write_leaves, events, member, rows)
                 yield self._archive.taken()
-        with self._archive.member(names.ROWS, self._most(128)) as member:
+        with self._archive.member(names.ROWS, self._count * 128) as member:
             rows.seek(0)
             while chunk := rows.read(SPOOLED):
                 member.write(chunk)
@@ -172,7 +173,7 @@ class Bundle:
 
     async def _table(self) -> AsyncIterator[bytes]:
         count = 0
-        with self._archive.member(names.CSV, self._most(8 * LARGEST_LEAF)) as member:
+        with self._archive.member(names.CSV, self._shown_most) as member:
             member.write(BYTE_ORDER_MARK.encode() + table_head())
             async for events in self._source.shown():
                 await asyncio.to_thread(lambda shown: member.write(table_rows(shown)), events)
@@ -185,7 +186,7 @@ class Bundle:
         pages = Pages(f"Export of the log {asked.origin}", _told(asked, self._count), self._count)
         shown, left = _Regrouped(self._source.shown()), self._count
         for page in range(1, pages.number + 1):
-            with self._archive.member(page_name(page), PAGE_EVENTS * 8 * LARGEST_LEAF) as member:
+            with self._archive.member(page_name(page), self._shown_most) as member:
                 member.write(pages.head(page))
                 async for events in shown.next(min(PAGE_EVENTS, left)):
                     await asyncio.to_thread(lambda found, to: to.write(page_rows(found)), events, member)
@@ -200,9 +201,10 @@ class Bundle:
         if count != self._count:
             raise ExportFailed("the index changed meanwhile; run fidelog replay --check audit_index")
 
-    def _most(self, bytes_each: int) -> int:
-        """As many bytes as a member can have: nobody knows how many events there will be."""
-        return self._asked.tree_size * bytes_each
+    @property
+    def _shown_most(self) -> int:
+        """Bytes that a form for people has at most: what is shown of an event is escaped, and some is put around it."""
+        return 8 * self._archive.members[names.LEAVES][0] + (self._count + 1) * 4_096
 
     async def _proof(self, rows: IO[bytes]) -> AsyncIterator[bytes]:
         """ExportMade, and what proves it and the rows in the tree of one checkpoint."""
@@ -235,7 +237,7 @@ class Bundle:
         if asked.old:
             archive.add(names.CONSISTENCY, await _consistency(tree, asked.old))
         yield archive.taken()
-        with archive.member(names.NODES, self._most(64)) as member:
+        with archive.member(names.NODES, tree.size * 64) as member:
             rows.seek(0)
             indices = (row.position - 1 for row in read_rows(rows))
             async for hashes in _between(tree, chain(indices, [position - 1])):
