@@ -6,13 +6,17 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from eventstore.proof.export.made import Made
+from eventstore.proof.errors import MalformedProof
+from eventstore.proof.export.made import TYPE as EXPORT_MADE
+from eventstore.proof.export.made import Made, json_object
 from eventstore.proof.export.rows import Heads, Row
 from eventstore.proof.leaf import MEMBERS
 
-ACTOR, CORRELATION, POSITION, RECORDED_AT, STREAM, SUBJECTS, TYPE, VERSION = map(
+ACTOR, CORRELATION, DATA, POSITION, RECORDED_AT, STREAM, SUBJECTS, TENANT, TYPE, VERSION = map(
     MEMBERS.index,
-    ("actor", "correlation_id", "position", "recorded_at", "stream", "subjects", "type", "version"),
+    (
+        "actor", "correlation_id", "data", "position", "recorded_at", "stream", "subjects", "tenant", "type", "version",
+    ),
 )  # fmt: skip
 
 
@@ -21,6 +25,18 @@ class Lie(NamedTuple):
 
     position: int
     cause: str
+
+
+def exports_in(rows: Iterable[Sequence[Any]]) -> Iterator[Made | Lie]:
+    """What the events on `log-exports` say: of rows of that stream, each as `leaf_of` takes it. One that says nothing of
+    the kind was not written by Fidelog."""
+    for row in rows:
+        if row[TYPE] == EXPORT_MADE:
+            try:
+                data = json_object(row[DATA].encode(), "its data")
+                yield Made.of_data(row[POSITION], row[TENANT], data)
+            except MalformedProof as error:
+                yield Lie(row[POSITION], f"the export at position {row[POSITION]} does not say what it holds: {error}")
 
 
 def check_exports(made: Iterable[Made], rows: Iterable[tuple[Sequence[Any], bytes]]) -> Iterator[Lie]:

@@ -16,7 +16,7 @@ import pytest
 
 from eventstore.exporting.bundle import ExportFailed, Told
 from eventstore.proof.export.made import Made as ExportMade
-from eventstore.proof.export.recounting import check_exports
+from eventstore.proof.export.recounting import Lie, check_exports, exports_in
 from eventstore.proof.export.rows import Row
 from eventstore.proof.export.selection import Selection
 from eventstore.proof.export.trust import Consistency
@@ -239,6 +239,17 @@ def test_an_exporter_who_lies_is_found_in_the_whole_log() -> None:
     assert "of other events" in found.cause
     (found,) = check_exports([replace(honest[0], streams=(("task-1", 13),))], rows)
     assert "ended stream task-1 at version 13, and the log has it up to 14" in found.cause
+
+
+def test_an_export_that_says_nothing_is_told() -> None:
+    """An ExportMade with other data than Fidelog writes is not passed over."""
+    row: list[object] = list(json.loads(client().members["export-made.json"]).values())
+    (found,) = exports_in([[json.dumps(value) if isinstance(value, dict) else value for value in row]])
+    assert found == ExportMade.of_leaf(client().members["export-made.json"])
+    (lie,) = exports_in([["{}" if isinstance(value, dict) else value for value in row]])
+    assert isinstance(lie, Lie)
+    assert (lie.position, "does not say what it holds" in lie.cause) == (43, True)
+    assert list(exports_in([[value if value != "ExportMade" else "Other" for value in row]])) == []
 
 
 def of_leaf_rows() -> list[tuple[list[object], bytes]]:
