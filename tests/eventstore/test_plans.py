@@ -104,6 +104,9 @@ NOT_HOT = {
     "newest_fold_client_profiles", "newest_fold_agent_tasks", "tail_position",
     "index_unlike", "index_too_many", "index_drop", "index_again",
     "tail_session", "open_tail", "save_tail_fault",
+    # the sealer's and those of the tiled log: tests/eventstore/sealing/test_sealer.py
+    "seal_session", "seal_lock", "seal_look", "newest_checkpoint", "any_checkpoint", "leaf_rows", "full_tiles",
+    "insert_tiles", "insert_checkpoint", "published_between", "cosignature_lines",
     # some hundred rows at most: tenants and keys
     "directory", "get_api_keys", "save_api_key_uses", "rights",
     "range_administration", "delete_administration", "newest_fold_administration",

@@ -15,7 +15,7 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 import psycopg
 from psycopg import sql
 
-from tests.processes.fidelog_process import PROJECT, Folders, environment
+from tests.processes.fidelog_process import PROJECT, FidelogProcess, Folders, environment
 from tests.soak.findings import Findings, Tell
 from tests.soak.replay_under_load import GUARDS, running
 from tests.waiting import until
@@ -47,7 +47,7 @@ def _export_and_verify(folders: Folders, events: int, findings: Findings, tell: 
         until("all is sealed and indexed", lambda: _ready(http, events), PATIENCE)
         tell(f"{events:,} events sealed and indexed")
         bundle, checkpoint = folders.outer / "one.zip", folders.outer / "checkpoint"
-        memory = Memory(server.pid)
+        memory = Memory(server)
         begun = time.monotonic()
         with http.stream("GET", "/audit/export", params={"client_id": CLIENT}) as answer, bundle.open("wb") as file:
             assert answer.status_code == 200, answer.read()
@@ -108,14 +108,14 @@ def _ready(http: httpx.Client, events: int) -> bool:
 class Memory:
     """How much a process grew since it was first looked at."""
 
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
-        self._first = self._process.memory_info().rss
+    def __init__(self, process: FidelogProcess) -> None:
+        self._process = process
+        self._first = process.resident_bytes()
         self.growth = 0
 
     def look(self) -> None:
         """Now."""
-        self.growth = max(self.growth, self._process.memory_info().rss - self._first)
+        self.growth = max(self.growth, self._process.resident_bytes() - self._first)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,13 @@ class Ground:
             "GET /audit/export": lambda: self._request("GET", "/audit/export", client_id=self._clients[-1], old="3"),
             "GET /audit/events/{position}": lambda: self._request("GET", f"/audit/events/{random.randint(1, 50)}"),
             "GET /clients/{client_id}/timeline": self._timeline,
+            "GET /log/{tenant}/checkpoint": lambda: self._request("GET", "/log/default/checkpoint"),
+            "GET /log/{tenant}/tile/{tile}": lambda: self._request(
+                "GET", f"/log/default/tile/0/000.p/{random.randint(1, 255)}"
+            ),
+            "GET /log/{tenant}/tile/entries/{bundle}": lambda: self._request(
+                "GET", f"/log/default/tile/entries/000.p/{random.randint(1, 255)}"
+            ),
             "POST /admin/keys": lambda: self._request(
                 "POST", "/admin/keys", {"actor": "agent:soak", "roles": ["agent"]}
             ),
