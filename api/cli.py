@@ -110,7 +110,9 @@ def _proofs(commands: argparse._SubParsersAction[_Parser]) -> None:
     export.add_argument("--purpose", metavar="TEXT", help="why; it is recorded")
     verify = _command(commands, "verify", "check an export: exit 0 verified, 1 tampered, 2 not verifiable")
     verify.add_argument("--export", metavar="FILE", help="the export; nothing else is needed, no database either")
-    verify.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of the log that you have from elsewhere")
+    verify.add_argument(
+        "--checkpoint", action="append", metavar="FILE", help="a checkpoint of the log that you have from elsewhere"
+    )
     verify.add_argument("--policy", metavar="FILE", help="the log keys you trust, and the witnesses you ask for")
     verify.add_argument("--consistency", metavar="FILE", help="what connects the checkpoint with the export's")
 
@@ -204,8 +206,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
             top.error(f"replay: --workers must be from 1 to {MOST_WORKERS}")
     if options.command == "keys" and options.action == "create":
         _check_key(top, options)
-    if options.command == "verify" and options.export is None:
-        top.error("verify: give --export")
+    if options.command == "verify" and (options.export is None or len(options.checkpoint or ()) > 1):
+        top.error("verify: give --export, and one --checkpoint with it")
     return options
 
 

@@ -74,8 +74,9 @@ async def export_command(settings: Settings, options: argparse.Namespace) -> int
 
 def verify_export_command(options: argparse.Namespace) -> int:
     """Print the verdict; the exit status is its own."""
+    checkpoint = next(iter(options.checkpoint or ()), None)
     with _bar() as watch:
-        verdict = verdict_of(options.export, options.checkpoint, options.policy, options.consistency, watch)
+        verdict = verdict_of(options.export, checkpoint, options.policy, options.consistency, watch)
     print(verdict.line)
     return verdict.status
 
