@@ -15,6 +15,7 @@ import uvloop
 
 from api import __version__
 from api.database import DEFAULT_TENANT
+from api.export_options import of_export, of_verify
 from api.identity.actors import ACTOR
 from api.identity.roles import ROLES
 from api.settings import LIMITS, SETTINGS, Settings, SettingsError, read
@@ -80,7 +81,8 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--check", action="store_true", help="change nothing: exit 0 equal, 1 different, 2 not checked")
     replay.add_argument("--json", action="store_true", help="with --check: as one JSON object")
     replay.add_argument("--workers", type=int, metavar="N", help="processes that fold (default: at most 2)")
-    _proofs(commands)
+    of_export(_command(commands, "export", "write events with everything that proves them to a file"))
+    of_verify(_command(commands, "verify", "check an export: exit 0 verified, 1 tampered, 2 not verifiable"))
     _administration(commands)
     _log_commands(commands)
     url = _command(commands, "database-url", "print a libpq URL of the database, for psql and other clients")
@@ -92,35 +94,6 @@ def parser() -> argparse.ArgumentParser:
         help="the login (default reader; superuser: embedded server only)",
     )
     return top
-
-
-def _proofs(commands: argparse._SubParsersAction[_Parser]) -> None:
-    export = _command(commands, "export", "write events with everything that proves them to a file")
-    export.add_argument("--out", metavar="FILE", help="default: fidelog-<tenant>-<position>.zip")
-    export.add_argument("--tenant", default="default", help="whose log (default: default)")
-    export.add_argument("--client", metavar="ID", help="events about this client")
-    export.add_argument("--actor", help="events that this actor caused")
-    export.add_argument("--type", action="append", metavar="NAME", help="events of this type; may be repeated")
-    export.add_argument("--stream", help="events of this stream")
-    export.add_argument("--correlation", metavar="ID", help="events with this correlation id")
-    export.add_argument("--decision", metavar="ID", help="events of this decision")
-    export.add_argument("--from", dest="since", metavar="TIME", help="recorded at this time or later; RFC 3339")
-    export.add_argument("--to", dest="until", metavar="TIME", help="recorded before this time")
-    export.add_argument("--old", type=_size, metavar="SIZE", help="size of a checkpoint that the reader has")
-    export.add_argument("--purpose", metavar="TEXT", help="why; it is recorded")
-    verify = _command(commands, "verify", "check an export: exit 0 verified, 1 tampered, 2 not verifiable")
-    verify.add_argument("--export", metavar="FILE", help="the export; nothing else is needed, no database either")
-    verify.add_argument(
-        "--checkpoint", action="append", metavar="FILE", help="a checkpoint of the log that you have from elsewhere"
-    )
-    verify.add_argument("--policy", metavar="FILE", help="the log keys you trust, and the witnesses you ask for")
-    verify.add_argument("--consistency", metavar="FILE", help="what connects the checkpoint with the export's")
-
-
-def _size(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
-        raise argparse.ArgumentTypeError("is a number of events")
-    return int(text)
 
 
 def _administration(commands: argparse._SubParsersAction[_Parser]) -> None:

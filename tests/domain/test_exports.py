@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from domain import administration, exports
 from tests.domain.test_administration import At
@@ -12,7 +13,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 def made(subject: str | None) -> exports.ExportMade:
     """An export of two events."""
-    query = {"actor": None, "subject": subject, "types": []}
+    query: dict[str, Any] = {"actor": None, "subject": subject, "types": []}
     return exports.ExportMade(query, 7, 2, "00", [["client-c1", 2]], "ff", "case 7", None)
 
 
