@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,9 +169,8 @@ def _packed(bundle: Path, name: str) -> int:
         return archive.getinfo(name).compress_size
 
 
-def _rewrite(bundle: Path, to: Path, change: object) -> None:
+def _rewrite(bundle: Path, to: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
     """The same members, the leaves changed."""
-    assert callable(change)
     with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new:
         for name in old.namelist():
             data = old.read(name)
