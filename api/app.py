@@ -26,6 +26,7 @@ from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
 from api.routes.health import HealthRoutes
 from api.routes.log import LogRoutes
+from api.routes.proofs import ProofRoutes
 from api.routes.task_ends import TaskEndRoutes
 from api.routes.tasks import TaskRoutes
 from api.routes.timeline import TimelineRoutes
@@ -59,6 +60,7 @@ class Fidelog(FastAPI):
             TaskRoutes(backend, writes, facts),
             TaskEndRoutes(backend, writes, facts),
             AuditRoutes(backend),
+            ProofRoutes(backend),
             TimelineRoutes(backend),
             LogRoutes(backend),
             AdminRoutes(backend, writes),

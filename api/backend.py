@@ -27,6 +27,7 @@ from api.tenancy import Tenancies, end
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
+from eventstore.exporting.proving import Proofs
 from eventstore.following import Following
 from eventstore.ids import TimedIds
 from eventstore.pipeline import Pipeline
@@ -188,6 +189,7 @@ class Backend:
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
         self.tiled = TiledLog(self.reader)
         self.trail = Trail(self.reader, self.vault)
+        self.proofs = Proofs(self.reader)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
         self.writer.start()
         self.internal = InternalCommands(self.writer, self.vault, self.ids)

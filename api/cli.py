@@ -15,6 +15,7 @@ import uvloop
 
 from api import __version__
 from api.database import DEFAULT_TENANT
+from api.export_options import of_export, of_verify
 from api.identity.actors import ACTOR
 from api.identity.roles import ROLES
 from api.settings import LIMITS, SETTINGS, Settings, SettingsError, read
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--json", action="store_true", help="with --check: as one JSON object")
     replay.add_argument("--workers", type=int, metavar="N", help="processes that fold (default: at most 2)")
     _verification(commands)
+    of_export(_command(commands, "export", "write events with everything that proves them to a file"))
     _administration(commands)
     _log_commands(commands)
     other = commands.add_parser("witness", help="cosign the checkpoints of logs, on another machine than theirs",
@@ -116,6 +118,7 @@ def _verification(commands: argparse._SubParsersAction[_Parser]) -> None:
     verify.add_argument(
         "--policy", metavar="FILE", help="whose keys are believed, and how many witnesses are asked for"
     )
+    of_verify(verify)
     verify.add_argument("--since-last", action="store_true", help="go on from the last verified checkpoint")
     verify.add_argument("--workers", type=int, metavar="N", help="processes that hash (default: one a core)")
     verify.add_argument(
@@ -213,6 +216,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         top.error(f"verify: --workers must be from 1 to {MOST_WORKERS}")
     if options.command == "keys" and options.action == "create":
         _check_key(top, options)
+    if options.command == "verify" and options.export is not None and len(options.checkpoint or ()) > 1:
+        top.error("verify: give one --checkpoint with --export")
+    if options.command == "verify" and options.export is None and options.consistency is not None:
+        top.error("verify: --consistency goes with --export")
     return options
 
 
@@ -306,6 +313,10 @@ def _replay(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _verify(settings: Settings, options: argparse.Namespace) -> int:
+    if options.export is not None:
+        from api.export_command import verify_export_command
+
+        return verify_export_command(options)
     from api.verification import Options
     from api.verifying import default_workers, verify_command
 
@@ -318,6 +329,12 @@ def _verify(settings: Settings, options: argparse.Namespace) -> int:
         options.json,
     )
     return verify_command(settings, wanted)
+
+
+def _export(settings: Settings, options: argparse.Namespace) -> int:
+    from api.export_command import export_command
+
+    return asyncio.run(export_command(settings, options))
 
 
 def _database_url(settings: Settings, options: argparse.Namespace) -> int:
@@ -333,6 +350,7 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "migrate": _migrate,
     "status": _status,
     "replay": _replay,
+    "export": _export,
     "verify": _verify,
     "database-url": _database_url,
     "keys": _keys,

@@ -31,6 +31,7 @@ from api.intake import Intake
 from api.problems import PROBLEMS, Problem, instance, type_uri
 from api.request_log import RequestLog
 from api.store_problems import problem_of
+from api.streaming import StreamedAnswer
 from eventstore.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,19 @@ WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type")
 ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased")
 
 
-TEXT, OCTETS = "text/plain", "application/octet-stream"
+TEXT, OCTETS, ZIP = "text/plain", "application/octet-stream", "application/zip"
 
 
 class _Octets(Response):
     """For the document alone."""
 
     media_type = OCTETS
+
+
+class _Zip(Response):
+    """As well."""
+
+    media_type = ZIP
 
 
 WITH_SLASHES = ("tile", "bundle")
@@ -169,6 +176,8 @@ class LeanRoute(APIRoute):
                 await gate.refused(call, operation.route, problem)
             answer = problem.answer(instance(scope), call.correlation_id)
         answer.headers.append(answer.kept or self._kept)
+        if isinstance(answer, StreamedAnswer):
+            answer.receive = receive
         if call.correlation_id is not None:
             answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
         await answer.send(send)
@@ -250,7 +259,7 @@ def _signature(operation: Operation) -> Callable[..., Any]:
 def _response_class(operation: Operation) -> type[Response]:
     if operation.answer is not None:
         return JSONResponse
-    return _Octets if operation.media == OCTETS else PlainTextResponse
+    return {OCTETS: _Octets, ZIP: _Zip}.get(operation.media, PlainTextResponse)
 
 
 def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:

@@ -116,6 +116,8 @@ AdministrationCommand = (
 class _Administrative:
     subjects = ()
     acts_on = None
+    log_id = "admin"
+    """Which of the log's own streams it is on."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ class PersonalDataRead(_Administrative):
     purpose: str | None
     key_id: str | None
 
+    log_id = "access"
+
     @property
     def subjects(self) -> tuple[str, ...]:  # type: ignore[override]  # of the clients shown
         return tuple(self.clients)
@@ -166,6 +170,8 @@ class AccessRefused(_Administrative):
     status: int
     reason: str
     key_id: str | None
+
+    log_id = "access"
 
 
 @dataclass(frozen=True)
@@ -180,6 +186,8 @@ class LogReincarnated(_Administrative):
     first_lost: int | None
     last_lost: int | None
     reason: str
+
+    log_id = "incarnation"
 
 
 # State
@@ -262,14 +270,8 @@ def _revoke(keys: Mapping[str, Key], command: RevokeKey, now: datetime) -> tuple
 def evolve(state: Administration | None, recorded: Recorded[Any]) -> Administration:
     event, at = recorded.event, recorded.recorded_at
     if state is None:
-        state = Administration(_stream_of(event).removeprefix(f"{CATEGORY}-"), {}, at, at)
+        state = Administration(event.log_id, {}, at, at)
     return state._replace(keys=_keys_after(state.keys, event, text(at)), updated_at=at)
-
-
-def _stream_of(event: Any) -> str:
-    if isinstance(event, LogReincarnated):
-        return INCARNATION
-    return attestation.stream_of(event) or (ACCESS if isinstance(event, PersonalDataRead | AccessRefused) else ADMIN)
 
 
 def _keys_after(keys: Mapping[str, Key], event: Any, at: str) -> Mapping[str, Key]:

@@ -57,6 +57,8 @@ AttestationCommand = AttestSchema | RecordRepair | RecordVerification
 class _OfTheLog:
     subjects = ()
     acts_on = None
+    log_id = "schema"
+    """Which of the log's own streams it is on."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class VerificationMade(_OfTheLog):
     cause: str | None
     checkpoint_size: int | None
 
+    log_id = "verification"
+
 
 AttestationEvent = SchemaAttested | GuardsRepaired | VerificationMade
 
@@ -93,13 +97,3 @@ def decide(command: AttestationCommand) -> tuple[tuple[str, Any], ...]:
             return ((SCHEMA, GuardsRepaired(list(command.differences), command.sha256)),)
     made = VerificationMade(command.kind, command.verdict, command.position, command.cause, command.checkpoint_size)
     return ((VERIFICATION, made),)
-
-
-def stream_of(event: Any) -> str | None:
-    """The log's own stream that the event is for; None when it is none of these."""
-    match event:
-        case SchemaAttested() | GuardsRepaired():
-            return SCHEMA
-        case VerificationMade():
-            return VERIFICATION
-    return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from domain import administration, attestation, client, task_events
+from domain import administration, attestation, client, exports, task_events
 from eventstore.records import Encoded
 
 EVENT_TYPES: dict[str, type[Any]] = {
@@ -35,6 +35,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
         attestation.SchemaAttested,
         attestation.GuardsRepaired,
         attestation.VerificationMade,
+        exports.ExportMade,
     )
 }
 

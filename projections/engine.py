@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from domain import administration, client, task, task_events
+from domain import administration, client, exports, task, task_events
 from domain.decider import Fold, Repeat
 from domain.refusals import ClientNotFound, KeyNotFound, TaskNotFound
 from eventstore.records import Context, Decision, Refused, Repeated, Selected
@@ -27,6 +27,7 @@ _DECIDE: dict[type[Any], Callable[[Mapping[str, Any], Any, Selected, datetime], 
         get_args(administration.AdministrationCommand),
         lambda states, command, selected, now: administration.decide(states, command, now),
     ),
+    exports.RecordExport: lambda states, command, selected, now: exports.decide(command),
 }
 
 

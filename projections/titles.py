@@ -55,6 +55,7 @@ TITLES: dict[str, Callable[[str, Data], str]] = {
     "SchemaAttested": lambda actor, data: f"Schema attested by {actor}: {data['sha256'][:16]}",
     "GuardsRepaired": lambda actor, data: f"Guards repaired by {actor}: {len(data['differences'])} differences",
     "VerificationMade": lambda actor, data: f"Verification by {actor} ({data['kind']}): {data['verdict']}",
+    "ExportMade": lambda actor, data: f"Export of {data['count']} events made by {actor}",
     "TaskLeaseExpired": lambda actor, data: f"Lease of {data['agent_name']} ran out, attempt {data['attempt']}",
 }
 """By event type, from the actor and the stored data."""

@@ -116,6 +116,8 @@ NOT_HOT = {
     "verify_checkpoints", "verify_written", "shape",
     "directory", "get_api_keys", "save_api_key_uses", "rights",
     "range_administration", "delete_administration", "newest_fold_administration",
+    # planned for their values every time
+    "proof_checkpoint", "proof_tiles", "proof_witnessed",
 }  # fmt: skip
 
 OF_THE_TRAIL = {"index_events", "look_at_log", "positions_at", "version_bounds"}

@@ -21,7 +21,7 @@ from tests.processes.conftest import Command, refusal
 from tests.processes.fidelog_process import COMMAND, FidelogProcess, Folders, environment, new_folders
 from tests.waiting import until
 
-COMMANDS = ("serve", "demo", "migrate", "status", "replay", "database-url")
+COMMANDS = ("serve", "demo", "migrate", "status", "replay", "export", "verify", "database-url")
 BODY = {"client_id": "client-001", "full_name": CLEAR_NAMES[0], "risk_profile": "moderate"}
 Served = tuple[Folders, FidelogProcess]
 

@@ -71,6 +71,13 @@ class Ground:
             "POST /tasks/{task_id}/release": lambda: self._end("release", {"reason": self._name()}),
             "POST /tasks/{task_id}/cancel": self._cancel,
             "GET /audit/events": self._list_events,
+            "GET /audit/events/{position}/proof": lambda: self._request(
+                "GET", f"/audit/events/{random.randint(1, 50)}/proof"
+            ),
+            "GET /audit/consistency": lambda: self._request(
+                "GET", "/audit/consistency", old=str(random.randint(1, 30))
+            ),
+            "GET /audit/export": lambda: self._request("GET", "/audit/export", client_id=self._clients[-1], old="3"),
             "GET /audit/events/{position}": lambda: self._request("GET", f"/audit/events/{random.randint(1, 50)}"),
             "GET /clients/{client_id}/timeline": self._timeline,
             "GET /log/{tenant}/checkpoint": lambda: self._request("GET", "/log/default/checkpoint"),
