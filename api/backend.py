@@ -11,16 +11,27 @@ from typing import Literal
 
 import psycopg
 
-from api.database import DEFAULT_TENANT, check_logins, open_vault, start_embedded, use_server, weak_logins
+from api.database import (
+    DEFAULT_TENANT,
+    check_logins,
+    hold_to_state,
+    open_vault,
+    start_embedded,
+    use_server,
+    weak_logins,
+)
+from api.erased_tasks import ErasedTasks
+from api.erasures import Erasures
 from api.identity import uses
 from api.identity.accesses import Accesses
 from api.identity.directory import Directory
 from api.identity.gate import Gate
 from api.identity.tokens import Tokens
 from api.leases import LeaseSweep
+from api.master_keys import MonthlyRotation
 from api.metrics import Metrics
 from api.settings import Settings
-from api.tenancy import Tenancies, end
+from api.tenancy import Sweep, Tenancies, end
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
@@ -61,6 +72,7 @@ class Backend:
 
     database: Database
     vault: Vault
+    erasures: Erasures
     reader: Reader
     log: Log
     queries: Queries
@@ -81,7 +93,7 @@ class Backend:
         self._tasks: list[asyncio.Task[None]] = []
         self._gate: Gate | None = None
         self._uses_saved = time.monotonic()
-        self._tenancies = Tenancies(self._sweep, followed=followed)
+        self._tenancies = Tenancies(self._sweeps, followed=followed)
         self.metrics = Metrics(
             lambda: self.writer.depth if self.condition != "starting" else 0, lambda: self._tenancies.tails
         )
@@ -95,13 +107,28 @@ class Backend:
             if weak := weak_logins(self.database):
                 notice(weak)
         await check_logins(self.database)
+        lost = await hold_to_state(self.database, self.settings)
         self.vault = await open_vault(self.database, self.settings)
+        self.erasures = Erasures(self.settings.state_dir, self.vault)
         await self._open()
         await self.log.head(self.tenant_id)
+        await self._hold_erasures(lost, notice)
         await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
         _settle_collector()
         self.condition = "ready"
-        self._tasks = [asyncio.create_task(self._watching(notice), name="watch")]
+        rotation = MonthlyRotation(self.settings, self.database)
+        self._tasks = [
+            asyncio.create_task(self._watching(notice), name="watch"),
+            asyncio.create_task(rotation.run(), name="rotation"),
+        ]
+
+    async def _hold_erasures(self, lost: int, notice: Callable[[str], None]) -> None:
+        """P8: nobody who was erased is served again because a backup was restored."""
+        again = await self.erasures.hold(self.writer, self.database.url("keeper"), self.directory.tenants)
+        if again:
+            notice(f"the database was restored from before {again} erasures; they were carried out again")
+        if lost > again:
+            notice(f"{lost - again} keys of clients cannot be opened with this state folder, nor what they sealed")
 
     def require(self) -> None:
         """Raises DatabaseUnavailable until everything is up."""
@@ -126,8 +153,9 @@ class Backend:
         """Every tail of this process."""
         return self._tenancies.tails
 
-    def _sweep(self, tenant_id: str) -> LeaseSweep:
-        return LeaseSweep(tenant_id, self.queries, self.writer, self.vault, self.ids)
+    def _sweeps(self, tenant_id: str) -> tuple[Sweep, ...]:
+        given = tenant_id, self.queries, self.writer, self.vault, self.ids
+        return LeaseSweep(*given), ErasedTasks(*given)
 
     async def _open(self) -> None:
         patience = self.settings.limits.statement_seconds + READER_PATIENCE
@@ -136,7 +164,7 @@ class Backend:
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
         self.trail = Trail(self.reader, self.vault)
-        self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
+        self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch, self.erasures.enter)
         self.writer.start()
         self.directory = Directory(self.reader, self.vault, self.tenant_id)
         await self.directory.refresh()
@@ -176,6 +204,7 @@ class Backend:
                 self.condition = "ready"
                 await self._tenancies.serve(self.directory.tenants, self.database.url("keeper"))
                 await self._save_uses()
+                self.vault.refresh()
             except DatabaseUnavailable:
                 if self.condition == "ready":
                     notice("the database does not answer; writes get 503 until it does")

@@ -19,6 +19,7 @@ Headers = dict[str, dict[str, Any]]
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "client_id": {"pattern": IDENTIFIER, "example": "client-001"},
     "task_id": {"pattern": UUID, "example": "550e8400-e29b-41d4-a716-446655440000"},
+    "hold_id": {"pattern": IDENTIFIER, "example": "matter-4711"},
     "position": {"type": "integer", "minimum": 1, "maximum": MAX_POSITION, "example": 1},
     "key_id": {"pattern": KEY_ID, "example": "k3x9q2ma"},
 }

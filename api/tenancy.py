@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
-from api.leases import LeaseSweep
 from projections.audit_index import audit_index
 from projections.tail import Tail
 
 FIRST_TURN_SECONDS = 2.0
 
 
-class Tenancy:
-    """One tenant's tails, if it is `followed`, and sweep."""
+class Sweep(Protocol):
+    """Looks again and again for something that is to be done."""
 
-    def __init__(self, tenant_id: str, sweep: LeaseSweep, *, followed: bool) -> None:
+    async def run(self) -> None:
+        """For ever."""
+
+
+class Tenancy:
+    """One tenant's tails, if it is `followed`, and sweeps."""
+
+    def __init__(self, tenant_id: str, sweeps: Sequence[Sweep], *, followed: bool) -> None:
         self.index = audit_index(tenant_id)
         self.tails: tuple[Tail, ...] = (self.index,) if followed else ()
         self._tenant_id = tenant_id
-        self._sweep = sweep
+        self._sweeps = sweeps
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, keeper_url: str) -> None:
@@ -27,7 +34,9 @@ class Tenancy:
         self._tasks = [
             asyncio.create_task(tail.run(keeper_url), name=f"tail-{tail.name}-{self._tenant_id}") for tail in self.tails
         ]
-        self._tasks.append(asyncio.create_task(self._sweep.run(), name=f"leases-{self._tenant_id}"))
+        self._tasks += [
+            asyncio.create_task(sweep.run(), name=f"{type(sweep).__name__}-{self._tenant_id}") for sweep in self._sweeps
+        ]
         await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
 
     async def stop(self) -> None:
@@ -38,9 +47,9 @@ class Tenancy:
 class Tenancies:
     """All tenants that this process serves; those that appear while it runs too."""
 
-    def __init__(self, sweep: Callable[[str], LeaseSweep], *, followed: bool) -> None:
+    def __init__(self, sweeps: Callable[[str], Sequence[Sweep]], *, followed: bool) -> None:
         self._of: dict[str, Tenancy] = {}
-        self._sweep = sweep
+        self._sweeps = sweeps
         self._followed = followed
 
     def __getitem__(self, tenant_id: str) -> Tenancy:
@@ -63,7 +72,7 @@ class Tenancies:
     async def serve(self, tenants: Iterable[str], keeper_url: str) -> None:
         """Start what is not running yet."""
         new = {
-            tenant_id: Tenancy(tenant_id, self._sweep(tenant_id), followed=self._followed)
+            tenant_id: Tenancy(tenant_id, self._sweeps(tenant_id), followed=self._followed)
             for tenant_id in tenants
             if tenant_id not in self._of
         }

@@ -59,7 +59,17 @@ class Cluster:
         """Settings of an API process that uses the database `name`, where the tests are the local operator."""
         database = self.database(name)
         urls = {login: database.urls[login] for login in LOGINS if login in database.urls}
-        return Settings("127.0.0.1", 0, Path("unused"), self.state_dir, database.fallback, urls, keyless=True)
+        return Settings("127.0.0.1", 0, Path("unused"), self.state_of(name), database.fallback, urls, keyless=True)
+
+    def state_of(self, name: str) -> Path:
+        """The state folder of the database `name`: the master keys are the template's, all else is its own."""
+        if name == TEMPLATE:
+            return self.state_dir
+        own = self.state_dir.with_name("states") / name
+        if not own.exists():
+            own.mkdir(parents=True)
+            (own / "master-keys").symlink_to(self.state_dir / "master-keys")
+        return own
 
     def create(self, name: str, template: str = "template0") -> None:
         """Make the database `name`, empty or as a copy."""
