@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+
 from api.database import tenant_names
 from api.settings import Settings
 from eventstore.database import Database

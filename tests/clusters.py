@@ -68,7 +68,8 @@ class Cluster:
         own = self.state_dir.with_name("states") / name
         if not own.exists():
             own.mkdir(parents=True)
-            (own / "master-keys").symlink_to(self.state_dir / "master-keys")
+            if (self.state_dir / "master-keys").exists():
+                (own / "master-keys").symlink_to(self.state_dir / "master-keys")
         return own
 
     def create(self, name: str, template: str = "template0") -> None:
