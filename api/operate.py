@@ -19,6 +19,7 @@ from api.database import (
     start_embedded,
     weak_logins,
 )
+from api.master_keys import MasterKeyAge
 from api.serve import notice
 from api.settings import Settings
 from eventstore.database import Database
@@ -66,7 +67,7 @@ async def status_command(settings: Settings, *, as_json: bool) -> int:
         raise DatabaseUnavailable(
             f"the database cannot be reached ({error}); see that it runs and that the URL is right"
         ) from error
-    content = _content(database, description, state)
+    content = _content(database, description, state, settings)
     if as_json:
         print(orjson.dumps(content).decode())
     else:
@@ -74,7 +75,8 @@ async def status_command(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-def _content(database: Database, description: Description, state: State) -> dict[str, Any]:
+def _content(database: Database, description: Description, state: State, settings: Settings) -> dict[str, Any]:
+    age = MasterKeyAge.read(settings)
     return {
         "version": __version__,
         "database": {
@@ -89,6 +91,7 @@ def _content(database: Database, description: Description, state: State) -> dict
                 "head": tenant.head,
                 "recorded_at": timestamp(tenant.recorded_at),
                 "tails": [_tail(tail, tenant.head) for tail in tenant.tails],
+                "erasures": age.erasures(tenant.erased),
             }
             for tenant in description.tenants
         ],
@@ -106,6 +109,15 @@ def _tail_text(tail: dict[str, Any]) -> str:
     return f"{tail['name']} {tail['position']} ({tail['lag']}){fault}"
 
 
+def _erasures_text(erasures: dict[str, Any]) -> str:
+    here, backups, since = erasures["done_here"], erasures["done_in_backups"], erasures["in_backups_from"]
+    if not here:
+        return "none"
+    if here == backups:
+        return f"{here} done here, {backups} done in backups, from {since} on"
+    return f"{here} done here, {backups} done in backups, the rest from {since or 'the next rotation of the master key'} on"
+
+
 def _show(content: dict[str, Any], database: Database) -> None:
     console = Console(highlight=False)
     where = database.data_dir or "a server of yours"
@@ -120,8 +132,9 @@ def _show(content: dict[str, Any], database: Database) -> None:
     console.print(f"sizes       events {sizes['events_bytes']:,} bytes, in all {sizes['total_bytes']:,} bytes")
     if weak := weak_logins(database):
         console.print(weak)
-    table = Table("tenant", "head", "recorded at", "tails (position, lag)")
+    table = Table("tenant", "head", "recorded at", "tails (position, lag)", "erasures")
     for tenant in content["tenants"]:
         tails = ", ".join(map(_tail_text, tenant["tails"])) or "none"
-        table.add_row(tenant["tenant_id"], str(tenant["head"]), tenant["recorded_at"] or "no events", tails)
+        erasures = _erasures_text(tenant["erasures"])
+        table.add_row(tenant["tenant_id"], str(tenant["head"]), tenant["recorded_at"] or "no events", tails, erasures)
     console.print(table)

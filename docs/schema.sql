@@ -35,11 +35,11 @@ $$;
 
 ALTER FUNCTION fidelog.directory(known json) OWNER TO fidelog_owner;
 
-CREATE FUNCTION fidelog.erasures() RETURNS TABLE(tenant_id text, epoch integer, number bigint, first_at timestamp with time zone, last_at timestamp with time zone)
+CREATE FUNCTION fidelog.erasures() RETURNS TABLE(tenant_id text, epoch integer, number bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    SELECT k.tenant_id, k.epoch, count(*), min(k.destroyed_at), max(k.destroyed_at)
+    SELECT k.tenant_id, k.epoch, count(*)
     FROM fidelog.client_keys AS k WHERE k.wrapped IS NULL GROUP BY k.tenant_id, k.epoch
 $$;
 

@@ -14,6 +14,7 @@ from eventstore.statements import statement
 TENANTS = statement("eventstore", "status")
 TAILS = statement("eventstore", "tails")
 SIZES = statement("eventstore", "sizes")
+ERASURES = statement("eventstore", "erasures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,22 @@ class TailPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """How many people were erased whose keys were last wrapped under the epoch."""
+
+    epoch: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant's newest event, and its tails."""
+    """A tenant's newest event, its tails, and its erasures."""
 
     tenant_id: str
     head: int
     recorded_at: datetime | None
     tails: tuple[TailPlace, ...]
+    erased: tuple[Erased, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,11 @@ async def describe(database: Database) -> Description:
         tails: dict[str, list[TailPlace]] = {}
         for tenant_id, *tail in await _rows(connection, TAILS.sql):
             tails.setdefault(tenant_id, []).append(TailPlace(*tail))
+        erased: dict[str, list[Erased]] = {}
+        for tenant_id, epoch, number in await _rows(connection, ERASURES.sql):
+            erased.setdefault(tenant_id, []).append(Erased(epoch, number))
         tenants = tuple(
-            Tenant(tenant_id, head, recorded_at, tuple(tails.get(tenant_id, ())))
+            Tenant(tenant_id, head, recorded_at, tuple(tails.get(tenant_id, ())), tuple(erased.get(tenant_id, ())))
             for tenant_id, head, recorded_at in await _rows(connection, TENANTS.sql)
         )
         events_bytes, total_bytes = (await _rows(connection, SIZES.sql))[0]

@@ -77,9 +77,9 @@ GRANT UPDATE (epoch, wrapped) ON fidelog.client_keys, fidelog.tenant_keys TO fid
 
 -- How far erasures have got, for status: no key and nobody's id.
 CREATE FUNCTION fidelog.erasures()
-RETURNS TABLE (tenant_id text, epoch integer, number bigint, first_at timestamptz, last_at timestamptz)
+RETURNS TABLE (tenant_id text, epoch integer, number bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT k.tenant_id, k.epoch, count(*), min(k.destroyed_at), max(k.destroyed_at)
+    SELECT k.tenant_id, k.epoch, count(*)
     FROM fidelog.client_keys AS k WHERE k.wrapped IS NULL GROUP BY k.tenant_id, k.epoch
 $$;
 REVOKE EXECUTE ON FUNCTION fidelog.erasures() FROM PUBLIC;

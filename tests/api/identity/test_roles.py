@@ -14,7 +14,7 @@ from tests.api.conftest import client_body, fresh_agent, fresh_client, problem, 
 from tests.api.identity.conftest import Door
 
 TASK = "550e8400-e29b-41d4-a716-446655440000"
-PLACES = {"client_id": "client-nobody", "task_id": TASK, "position": "999999", "key_id": "zzzzzzzz"}
+PLACES = {"client_id": "client-nobody", "task_id": TASK, "position": "999999", "key_id": "zzzzzzzz", "hold_id": "m-1"}
 
 
 def test_every_route_is_in_the_table_and_nothing_else(door: Door) -> None:
