@@ -111,8 +111,6 @@ def _tail_text(tail: dict[str, Any]) -> str:
 
 def _erasures_text(erasures: dict[str, Any]) -> str:
     here, backups, since = erasures["done_here"], erasures["done_in_backups"], erasures["in_backups_from"]
-    if not here:
-        return "none"
     if here == backups:
         return f"{here} done here, {backups} done in backups, from {since} on"
     return f"{here} done here, {backups} done in backups, the rest from {since or 'the next rotation of the master key'} on"
@@ -130,11 +128,13 @@ def _show(content: dict[str, Any], database: Database) -> None:
     console.print(f"migrations  {applied} applied, {len(pending)} pending{': run fidelog migrate' if pending else ''}")
     sizes = content["sizes"]
     console.print(f"sizes       events {sizes['events_bytes']:,} bytes, in all {sizes['total_bytes']:,} bytes")
+    for tenant in content["tenants"]:
+        if tenant["erasures"]["done_here"]:
+            console.print(f"erasures    {tenant['tenant_id']}: {_erasures_text(tenant['erasures'])}", soft_wrap=True)
     if weak := weak_logins(database):
         console.print(weak)
-    table = Table("tenant", "head", "recorded at", "tails (position, lag)", "erasures")
+    table = Table("tenant", "head", "recorded at", "tails (position, lag)")
     for tenant in content["tenants"]:
         tails = ", ".join(map(_tail_text, tenant["tails"])) or "none"
-        erasures = _erasures_text(tenant["erasures"])
-        table.add_row(tenant["tenant_id"], str(tenant["head"]), tenant["recorded_at"] or "no events", tails, erasures)
+        table.add_row(tenant["tenant_id"], str(tenant["head"]), tenant["recorded_at"] or "no events", tails)
     console.print(table)

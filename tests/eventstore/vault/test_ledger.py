@@ -34,10 +34,12 @@ def test_the_ledger_holds_each_erasure_once_whatever_was_cut_off(tmp_path: Path)
 def test_lines_of_several_writers_stay_whole(tmp_path: Path) -> None:
     """Of eight that append at once, none loses a line."""
     path = tmp_path / "lines"
-    threads = [
-        threading.Thread(target=lambda n=n: [append_durably(path, f"{n} {i}\n".encode()) for i in range(20)])
-        for n in range(8)
-    ]
+
+    def append(number: int) -> None:
+        for i in range(20):
+            append_durably(path, f"{number} {i}\n".encode())
+
+    threads = [threading.Thread(target=append, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -18,6 +18,7 @@ from eventstore import provision
 from eventstore.database import Database
 from eventstore.errors import SubjectErased
 from eventstore.vault import rotation
+from eventstore.vault.kept import KeptKeys
 from eventstore.vault.keys import FORGOTTEN_AFTER_SECONDS, KeyUnavailable, MasterKeys
 from eventstore.vault.rotation import RotationRunning, bring_back, rotate
 from eventstore.vault.vault import KeyRow, Vault, unseal
@@ -239,7 +240,7 @@ def test_a_key_destroyed_while_its_batch_is_wrapped_stays_destroyed(
     monkeypatch.setattr(rotation, "_under", erasing)
     assert house.rotate().keys == 449
     assert rows(house.database, "SELECT wrapped FROM fidelog.client_keys WHERE subject = 'c-7'") == [(None,)]
-    assert rotation.KeptKeys(house.state).find(DEFAULT_TENANT, "c-7") is None
+    assert KeptKeys(house.state).find(DEFAULT_TENANT, "c-7") is None
     assert house.names() == [NAME] * 449
 
 
@@ -282,10 +283,10 @@ def test_an_ended_epoch_is_forgotten_by_a_running_process(house: House) -> None:
     masters._clock = lambda: now
     house.rotate()
     masters.refresh()
-    assert (masters.current, masters.epochs) == (2, {1, 2})
+    assert (masters.current, masters.epochs) == (2, frozenset({1, 2}))
     now = FORGOTTEN_AFTER_SECONDS + 1
     masters.refresh()
-    assert masters.epochs == {2}
+    assert masters.epochs == frozenset({2})
 
 
 def test_what_was_wrapped_under_an_ended_epoch_is_not_stored(house: House) -> None:
