@@ -24,7 +24,9 @@ from api.request_log import RequestLog
 from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
+from api.routes.erasure import ErasureRoutes
 from api.routes.health import HealthRoutes
+from api.routes.holds import HoldRoutes
 from api.routes.log import LogRoutes
 from api.routes.proofs import ProofRoutes
 from api.routes.task_ends import TaskEndRoutes
@@ -59,6 +61,8 @@ class Fidelog(FastAPI):
             ClientRoutes(backend, writes),
             TaskRoutes(backend, writes, facts),
             TaskEndRoutes(backend, writes, facts),
+            HoldRoutes(backend, writes),
+            ErasureRoutes(backend, writes),
             AuditRoutes(backend),
             ProofRoutes(backend),
             TimelineRoutes(backend),

@@ -12,18 +12,30 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from api.cosigning import Cosigners
-from api.database import DEFAULT_TENANT, check_logins, check_shape, open_vault, start_embedded, use_server, weak_logins
+from api.database import (
+    DEFAULT_TENANT,
+    check_logins,
+    check_shape,
+    hold_to_state,
+    open_vault,
+    start_embedded,
+    use_server,
+    weak_logins,
+)
+from api.erased_tasks import ErasedTasks
+from api.erasures import Erasures
 from api.identity import uses
 from api.identity.accesses import Accesses
 from api.identity.directory import Directory
 from api.identity.gate import Gate
 from api.identity.issuer import Issuer
 from api.leases import LeaseSweep
+from api.master_keys import MonthlyRotation
 from api.metrics import Metrics
 from api.scheduled import Schedule
 from api.sealing import incarnations, sealer
 from api.settings import Settings
-from api.tenancy import Tenancies, end
+from api.tenancy import Sweep, Tenancies, end
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
@@ -80,6 +92,7 @@ class Backend:
 
     database: Database
     vault: Vault
+    erasures: Erasures
     reader: Reader
     log: Log
     queries: Queries
@@ -104,7 +117,7 @@ class Backend:
         self._cosigners: Cosigners | None = None
         self._uses_saved = time.monotonic()
         self.logs = incarnations(settings)
-        self._tenancies = Tenancies(self._sweep, self._sealer, self._cosigning, followed=followed)
+        self._tenancies = Tenancies(self._sweeps, self._sealer, self._cosigning, followed=followed)
         self._followed = followed
         self._schedule: Schedule | None = None
         self.metrics = Metrics(
@@ -117,12 +130,16 @@ class Backend:
         if not self.settings.embedded and (weak := weak_logins(self.database)):
             notice(weak)
         await check_logins(self.database)
-        await self._open()
+        await self._open(notice)
         await self.log.head(self.tenant_id)
         await self._tenancies.serve(self.directory.tenants, self.database)
         _settle_collector()
         self.condition = "ready"
-        self._tasks = [asyncio.create_task(self._watching(notice), name="watch")]
+        rotation = MonthlyRotation(self.settings, self.database)
+        self._tasks = [
+            asyncio.create_task(self._watching(notice), name="watch"),
+            asyncio.create_task(rotation.run(), name="rotation"),
+        ]
         if self._followed:
             self._schedule = Schedule(
                 self.settings, self.database, self.log, self.internal, lambda: self.directory.tenants
@@ -133,13 +150,21 @@ class Backend:
     async def open(self, notice: Callable[[str], None]) -> None:
         """Bring up what reads and writes, for a command beside the service. Raises as `start` does."""
         await self._join(notice)
-        await self._open()
+        await self._open(notice)
 
     async def _join(self, notice: Callable[[str], None]) -> None:
         if self.settings.embedded:
             self._server, self.database = await start_embedded(self.settings, notice)
         else:
             self.database = await use_server(self.settings)
+
+    async def _hold_erasures(self, lost: int, notice: Callable[[str], None]) -> None:
+        """P8: nobody who was erased is served again because a backup was restored."""
+        again = await self.erasures.hold(self.internal, self.database.url("keeper"), self.directory.tenants)
+        if again:
+            notice(f"the database was restored from before {again} erasures; they were carried out again")
+        if lost > again:
+            notice(f"{lost - again} keys of clients cannot be opened with this state folder, nor what they sealed")
 
     def require(self) -> None:
         """Raises DatabaseUnavailable until everything is up."""
@@ -168,8 +193,9 @@ class Backend:
         """What is known of the tenant's last verification."""
         return None if self._schedule is None else self._schedule.told(tenant_id)
 
-    def _sweep(self, tenant_id: str) -> LeaseSweep:
-        return LeaseSweep(tenant_id, self.queries, self.internal)
+    def _sweeps(self, tenant_id: str) -> tuple[Sweep, ...]:
+        erased = ErasedTasks(tenant_id, self.queries, self.vault, self.internal)
+        return LeaseSweep(tenant_id, self.queries, self.internal), erased
 
     def _sealer(self, tenant_id: str) -> Sealer:
         return sealer(self.logs, tenant_id, self.database)
@@ -177,8 +203,9 @@ class Backend:
     def _cosigning(self, tenant_id: str) -> Cosigning | None:
         return None if self._cosigners is None else self._cosigners.of(tenant_id)
 
-    async def _open(self) -> None:
+    async def _open(self, notice: Callable[[str], None]) -> None:
         await check_shape(self.database)
+        lost = await hold_to_state(self.database, self.settings)
         self.vault = await open_vault(self.database, self.settings)
         if self.settings.witnessing is not None:
             self._cosigners = Cosigners(self.settings.witnessing)
@@ -190,11 +217,13 @@ class Backend:
         self.tiled = TiledLog(self.reader)
         self.trail = Trail(self.reader, self.vault)
         self.proofs = Proofs(self.reader)
-        self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch)
+        self.erasures = Erasures(self.settings.state_dir, self.vault)
+        self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch, self.erasures.enter)
         self.writer.start()
         self.internal = InternalCommands(self.writer, self.vault, self.ids)
         self.directory = Directory(self.reader, self.vault, self.tenant_id)
         await self.directory.refresh()
+        await self._hold_erasures(lost, notice)
         settings = self.settings
         self._gate = Gate(
             self.directory,
@@ -231,6 +260,7 @@ class Backend:
                 self.condition = "ready"
                 await self._tenancies.serve(self.directory.tenants, self.database)
                 await self._save_uses()
+                self.vault.refresh()
             except DatabaseUnavailable:
                 if self.condition == "ready":
                     notice("the database does not answer; writes get 503 until it does")

@@ -40,6 +40,7 @@ _TRACEPARENT = re.compile(
 _JSON_TYPE = re.compile(rb"application/json\s*(?:;.*)?", re.IGNORECASE)
 _PATTERNS = {
     "client_id": re.compile(IDENTIFIER),
+    "hold_id": re.compile(IDENTIFIER),
     "task_id": re.compile(UUID),
     "position": re.compile(r"[1-9][0-9]{0,18}", re.ASCII),
     "key_id": re.compile(KEY_ID),

@@ -61,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", help="port to listen on")
     serve.add_argument("--origin", help="what the names of the logs begin with, such as audit.bank.example/wealth")
     serve.add_argument("--access-log", help="whose reads of personal data are recorded: credentials, or all")
+    serve.add_argument("--retention", help="years for which each class of records is kept")
+    serve.add_argument("--master-key-days", help="days after which the master key is rotated, or off")
     serve.add_argument("--jwt-issuer", help="issuer whose JWT bearer tokens are taken")
     serve.add_argument("--jwt-audience", help="audience that such a token must be for")
     serve.add_argument("--jwt-jwks", help="the issuer's key set: a URL, or a file")
@@ -127,7 +129,11 @@ def _verification(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _administration(commands: argparse._SubParsersAction[_Parser]) -> None:
-    keys = commands.add_parser("keys", help="issue, list and revoke API keys", description="API keys of a tenant.")
+    keys = commands.add_parser(
+        "keys",
+        help="issue, list and revoke API keys; rotate the master key",
+        description="API keys of a tenant, and the master key.",
+    )
     of_keys = keys.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
     create = _command(of_keys, "create", "issue a key; it is printed this once")
     create.add_argument("--actor", help="whose key: agent:<name>[@version] or user:<id>")
@@ -138,6 +144,7 @@ def _administration(commands: argparse._SubParsersAction[_Parser]) -> None:
     create.add_argument("--json", action="store_true", help="as one JSON object")
     listing = _command(of_keys, "list", "show the keys of a tenant, without their secrets")
     listing.add_argument("--json", action="store_true", help="as a JSON list")
+    _command(of_keys, "rotate-master", "wrap all keys under a new master key and destroy the old one")
     revoke = _command(of_keys, "revoke", "end a key now")
     revoke.add_argument("key_id", metavar="KEY_ID")
     for command in (create, listing, revoke):
@@ -244,6 +251,10 @@ def _check_key(top: argparse.ArgumentParser, options: argparse.Namespace) -> Non
 def _keys(settings: Settings, options: argparse.Namespace) -> int:
     from api import administer
 
+    if options.action == "rotate-master":
+        from api.rotating import rotate_command
+
+        return rotate_command(settings)
     if options.action == "list":
         return asyncio.run(administer.list_keys(settings, options.tenant, as_json=options.json))
     if options.action == "revoke":

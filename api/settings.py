@@ -16,6 +16,7 @@ from api.identity.issuer import ALGORITHMS, Issuer
 from api.identity.roles import ROUTES
 from api.limits import RequestLimits
 from api.witnessing import Witnessing, WitnessingError, witnessing
+from domain.retention import FLOORS, Years, policy
 from eventstore.database import LOGINS, Login
 
 
@@ -64,6 +65,8 @@ SETTINGS = (
     Setting("FIDELOG_DATABASE_URL", "", "a PostgreSQL 15 to 18 of yours instead of the embedded one"),
     Setting("FIDELOG_ACCESS_LOG", "credentials", "whose reads of personal data are recorded: credentials, or all"),
     Setting("FIDELOG_ORIGIN", "", "what the names of the logs begin with, such as audit.bank.example/wealth"),
+    Setting("FIDELOG_RETENTION", "account=6 recommendation=6", "years for which each class of records is kept; no less"),
+    Setting("FIDELOG_MASTER_KEY_DAYS", "30", "days after which serve rotates the master key; `off`: on demand only"),
     Setting("FIDELOG_JWT_ISSUER", "", "issuer whose JWT bearer tokens are taken; needs the next two"),
     Setting("FIDELOG_JWT_AUDIENCE", "", "audience that such a token must be for"),
     Setting("FIDELOG_JWT_JWKS", "", "the issuer's key set: a URL, or a file"),
@@ -95,6 +98,9 @@ class Settings:
     access_log: Recorded = "credentials"
     origin: str | None = None
     """What the origin of every tenant's log begins with; None: a random one that the state folder keeps."""
+    retention: Years = field(default_factory=lambda: FLOORS)
+    master_key_days: float | None = 30.0
+    """None: the master key is rotated on demand only."""
     issuer: Issuer | None = None
     keyless: bool = False
     """Whether a caller without a credential is the local operator: on this machine, with its own database."""
@@ -156,6 +162,8 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         login_urls={login: url for login in LOGINS if (url := _url(values, f"FIDELOG_{login.upper()}_URL"))},
         access_log=_recorded(values["FIDELOG_ACCESS_LOG"]),
         origin=_origin(values["FIDELOG_ORIGIN"]),
+        retention=_retention(values["FIDELOG_RETENTION"]),
+        master_key_days=_days(values["FIDELOG_MASTER_KEY_DAYS"]),
         issuer=_issuer(values),
         limits=RequestLimits(**{setting.option: _bound(values, setting.variable) for setting in LIMITS}),
         request_log=_switch(values, "FIDELOG_REQUEST_LOG"),
@@ -211,6 +219,24 @@ def _recorded(text: str) -> Recorded:
     if text != "credentials":
         raise SettingsError("FIDELOG_ACCESS_LOG must be credentials or all")
     return "credentials"
+
+
+def _retention(text: str) -> Years:
+    found = [re.fullmatch(r"([a-z]+)=([0-9]{1,3})", part, re.ASCII) for part in text.replace(",", " ").split()]
+    try:
+        if not all(found):
+            raise ValueError("it is a list of class=years")
+        return policy({part[1]: int(part[2]) for part in found if part is not None})
+    except ValueError as error:
+        raise SettingsError(f"FIDELOG_RETENTION: {error}; write for example account=10 recommendation=7") from None
+
+
+def _days(text: str) -> float | None:
+    if text == "off":
+        return None
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?", text, re.ASCII) and float(text) > 0:
+        return float(text)
+    raise SettingsError("FIDELOG_MASTER_KEY_DAYS must be a number of days above 0, or off")
 
 
 def _issuer(values: Mapping[str, str]) -> Issuer | None:

@@ -1,11 +1,11 @@
-"""What runs for each tenant: the tails that follow its log, and the sweep of its leases."""
+"""What runs for each tenant: the tails that follow its log, and its sweeps."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
-from api.leases import LeaseSweep
 from eventstore.database import Database
 from eventstore.following import Following
 from eventstore.sealing.cosigning import Cosigning
@@ -15,11 +15,18 @@ from projections.audit_index import audit_index
 FIRST_TURN_SECONDS = 2.0
 
 
+class Sweep(Protocol):
+    """Looks again and again for something that is to be done."""
+
+    async def run(self) -> None:
+        """For ever."""
+
+
 class Tenancy:
-    """One tenant's tails and sealer, and what asks its witnesses, if it is `followed`; and sweep."""
+    """One tenant's tails and sealer, and what asks its witnesses, if it is `followed`; and sweeps."""
 
     def __init__(
-        self, tenant_id: str, sweep: LeaseSweep, sealer: Sealer, cosigning: Cosigning | None, *, followed: bool
+        self, tenant_id: str, sweeps: Sequence[Sweep], sealer: Sealer, cosigning: Cosigning | None, *, followed: bool
     ) -> None:
         self.index = audit_index(tenant_id)
         self.sealer = sealer
@@ -27,13 +34,13 @@ class Tenancy:
         everything = (self.index, sealer) if cosigning is None else (self.index, sealer, cosigning)
         self.tails: tuple[Following, ...] = everything if followed else ()
         self._tenant_id = tenant_id
-        self._sweep = sweep
+        self._sweeps = sweeps
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, database: Database) -> None:
         """Start them; each tail looks once before anybody is told how far it has got. Raises LookupError when the
         database has not the logins they need."""
-        runs = {"leases": self._sweep.run()}
+        runs = {type(sweep).__name__: sweep.run() for sweep in self._sweeps}
         if self.tails:
             keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
             runs |= {"tail-audit_index": self.index.run(keeper_url), "seal": self.sealer.run(sealer_url)}
@@ -52,14 +59,14 @@ class Tenancies:
 
     def __init__(
         self,
-        sweep: Callable[[str], LeaseSweep],
+        sweeps: Callable[[str], Sequence[Sweep]],
         sealer: Callable[[str], Sealer],
         cosigning: Callable[[str], Cosigning | None],
         *,
         followed: bool,
     ) -> None:
         self._of: dict[str, Tenancy] = {}
-        self._sweep = sweep
+        self._sweeps = sweeps
         self._sealer = sealer
         self._cosigning = cosigning
         self._followed = followed
@@ -86,7 +93,7 @@ class Tenancies:
         new = {
             tenant_id: Tenancy(
                 tenant_id,
-                self._sweep(tenant_id),
+                self._sweeps(tenant_id),
                 self._sealer(tenant_id),
                 self._cosigning(tenant_id),
                 followed=self._followed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from eventstore.statements import statement
 TENANTS = statement("eventstore", "status")
 TAILS = statement("eventstore", "tails")
 SIZES = statement("eventstore", "sizes")
+ERASURES = statement("eventstore", "erasures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,16 @@ class TailPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """How many people were erased whose keys were last wrapped under the epoch."""
+
+    epoch: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant's newest event, when the log was sealed and witnessed last, and its tails."""
+    """A tenant's newest event, when the log was sealed and witnessed last, its tails, and its erasures."""
 
     tenant_id: str
     head: int
@@ -40,6 +49,7 @@ class Tenant:
     sealed_at: datetime | None
     witnessed_at: datetime | None
     tails: tuple[TailPlace, ...]
+    erased: tuple[Erased, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +70,14 @@ async def describe(database: Database, policy: Policy | None = None) -> Descript
         tails: dict[str, list[TailPlace]] = {}
         for tenant_id, *tail in await _rows(connection, TAILS.sql):
             tails.setdefault(tenant_id, []).append(TailPlace(*tail))
+        erased: dict[str, tuple[Erased, ...]] = {}
+        for tenant_id, epoch, number in await _rows(connection, ERASURES.sql):
+            erased[tenant_id] = (*erased.get(tenant_id, ()), Erased(epoch, number))
         tenants = [
-            await _tenant(connection, policy, tails.get(tenant_id, []), tenant_id, head, recorded_at)
+            replace(
+                await _tenant(connection, policy, tails.get(tenant_id, []), tenant_id, head, recorded_at),
+                erased=erased.get(tenant_id, ()),
+            )
             for tenant_id, head, recorded_at in await _rows(connection, TENANTS.sql)
         ]
         events_bytes, total_bytes = (await _rows(connection, SIZES.sql))[0]

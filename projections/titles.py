@@ -32,6 +32,18 @@ TITLES: dict[str, Callable[[str, Data], str]] = {
     "ClientProfileConfirmed": lambda actor, data: (
         f"Client profile confirmed, risk profile {_words(data['risk_profile'])}"
     ),
+    "LegalHoldPlaced": lambda actor, data: f"Legal hold {data['hold_id']} placed by {actor}",
+    "LegalHoldLifted": lambda actor, data: f"Legal hold {data['hold_id']} lifted by {actor}",
+    "RetentionAssigned": lambda actor, data: (
+        f"Records of class {data['record_class']} counted from {data['counts_from']} by {actor}"
+    ),
+    "ErasureRequested": lambda actor, data: f"Erasure requested by {actor}: {data['legal_basis']}",
+    "ErasureWithdrawn": lambda actor, data: f"Request for erasure withdrawn by {actor}",
+    "ErasureRefused": lambda actor, data: (
+        f"{data['action'].capitalize()} of erasure refused to {actor}: {data['cause'].replace('-', ' ')}"
+    ),
+    "ClientErased": lambda actor, data: f"Client erased: requested by {data['requested_by']}, approved by {actor}",
+    "ClientErasedAgain": lambda actor, data: f"Client erased again after a restore, as at position {data['position']}",
     "TaskCreated": lambda actor, data: f"Task created for {data['agent_name']}, priority {data['priority']}",
     "TaskClaimed": lambda actor, data: (
         f"Task claimed by {actor}, attempt {data['attempt']}, for {data['lease_seconds']} seconds"

@@ -13,7 +13,7 @@ from api.backend import Backend
 from api.identity.roles import ROUTES
 from api.lean import LeanRoute
 from api.problems import PROBLEMS
-from tests.api.conftest import Caller
+from tests.api.conftest import Caller, fresh_client
 from tests.running import RunningApi
 
 Document = dict[str, Any]
@@ -187,17 +187,27 @@ def test_every_documented_body_is_accepted_by_its_route(caller: Caller, document
     """Played in order the examples tell one story; only the claim token is the one just given."""
     paths = [path for method, path in operations(document) if method == "POST"]
     ends = [f"/tasks/{{task_id}}/{end}" for end in ("release", "result", "failure", "cancel")]
-    assert set(paths) == {"/admin/keys", "/clients", "/tasks", "/tasks/claim", *ends}
-    task_id = token = ""
+    about = "/clients/{client_id}"
+    holds = [f"{about}/holds", f"{about}/holds/{{hold_id}}/lift"]
+    asked, approved, withdrawn = (f"{about}/erasure{end}" for end in ("", "/approval", "/withdrawal"))
+    of_client = [*holds, asked, withdrawn, asked, approved, "/clients", f"{about}/retention"]
+    assert set(paths) == {"/admin/keys", "/clients", "/tasks", "/tasks/claim", *ends, *of_client}
+    task_id = token = client_id = ""
     story = ["/clients", "/tasks", "/tasks/claim", ends[0], "/tasks/claim", ends[1]]
-    for path in (*story, "/tasks", "/tasks/claim", ends[2], "/tasks", ends[3], "/admin/keys"):
+    for path in (*story, "/tasks", "/tasks/claim", ends[2], "/tasks", ends[3], *of_client, "/admin/keys"):
         examples = body_examples(document, path)
         assert examples, path
         for example in examples:
             body = {**example, **({"claim_token": token} if "claim_token" in example else {})}
             if path == "/tasks":
                 body["task_id"] = str(uuid.uuid4())
-            answer = caller.post(path.replace("{task_id}", task_id), body)
+            if path == "/clients":
+                body["client_id"] = client_id = fresh_client()
+            if path == "/tasks":
+                body["client_id"] = client_id
+            ids = {"task_id": task_id, "client_id": client_id, "hold_id": "matter-4711"}
+            who = {"fidelog_actor": "user:second"} if path == approved else {}
+            answer = caller.post(path.format(**ids), body, **who)
             assert answer.status_code < 300, answer.text
             schema = operations(document)["POST", path]["responses"][str(answer.status_code)]["content"]
             properties = resolve(document, schema["application/json"]["schema"])["properties"]
@@ -216,6 +226,7 @@ def test_answers_have_the_keys_the_document_declares(caller: Caller, document: D
         "/tasks/{task_id}": f"/tasks/{task_id}",
         "/tasks": "/tasks",
         "/clients/{client_id}/tasks": f"/clients/{task['client_id']}/tasks",
+        "/clients/{client_id}/erasure": f"/clients/{task['client_id']}/erasure",
         "/audit/events": "/audit/events",
         "/audit/events/{position}": "/audit/events/1",
         "/admin/keys": "/admin/keys",

@@ -23,6 +23,7 @@ class At:
     position: int = 1
     version: int = 1
     actor: str = "user:olga"
+    on_behalf_of: str | None = None
 
 
 def after(*commands: tuple[float, Any]) -> admin.Administration | None:

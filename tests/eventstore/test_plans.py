@@ -41,6 +41,7 @@ READS: dict[str, tuple[str, str]] = {
     "list_client_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'c7', null"),
     "client_task_ids": ("projections", "'{tenant}', 'c7', 0, 9000, 5"),
     "leases_over": ("projections", "'{tenant}', '2000-01-01', 5, 1"),
+    "tasks_of_erased": ("projections", "'{tenant}', 70, 5"),
     "get_client": ("projections", "'{tenant}', 'c7'"),
     "get_task": ("projections", f"'{{tenant}}', '{TASK}'"),
     "load_administration": ("projections", "'{tenant}', '{{admin,access}}'"),
@@ -59,12 +60,13 @@ WRITES: dict[str, tuple[str, str]] = {
     ),
     "insert_client_profiles": (
         "projections",
-        "'{tenant}', '{{x}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], '{{1}}', '{{1}}', 1, 1",
+        "'{tenant}', '{{x}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], array[null]::json[], '{{1}}',"
+        " '{{1}}', 1, 1",
     ),
     "update_client_profiles": (
         "projections",
-        "'{tenant}', '{{c7}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], '{{99999999}}',"
-        " '{{99999999}}', 1, 1",
+        "'{tenant}', '{{c7}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], array[null]::json[],"
+        " '{{99999999}}', '{{99999999}}', 1, 1",
     ),
     "insert_agent_tasks": (
         "projections",
@@ -98,6 +100,10 @@ BOUNDED = {
 NOT_HOT = {
     "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes",
     "lock_tail_checkpoint", "save_tail_checkpoint",
+    # rotations of the master key, restores, status: tests/eventstore/vault/test_rotation.py
+    "keys_to_wrap", "wrap_keys", "wrap_tenant_key", "tenant_key", "living_keys", "tombstones", "alive_again", "erasures",
+    # an erasure is rare; it goes by the primary key, as the insert of keys does
+    "destroy_subject_keys",
     # replay: by ranges, under the keeper's own settings (tests/projections/replay/test_plans.py)
     "replay_turn", "replay_lock", "replay_unmoved", "replay_clock", "replay_durable", "replay_events",
     "replay_events_since", "replay_boundary", "replay_next_stream", "replay_count",

@@ -60,6 +60,19 @@ class Ground:
             "POST /clients": lambda: self._request("POST", "/clients", self._client_body()),
             "GET /clients/{client_id}": self._get_client,
             "GET /clients/{client_id}/tasks": self._client_tasks,
+            "POST /clients/{client_id}/holds": lambda: self._of_client("holds", {"reason": self._name()}),
+            "POST /clients/{client_id}/holds/{hold_id}/lift": lambda: self._of_client(
+                "holds/nowhere/lift", {"reason": self._name()}
+            ),
+            "POST /clients/{client_id}/retention": lambda: self._of_client(
+                "retention", {"record_class": "account", "counts_from": "2026-01-31"}
+            ),
+            "POST /clients/{client_id}/erasure": lambda: self._of_client("erasure", {"legal_basis": "GDPR 17(1)(b)"}),
+            "POST /clients/{client_id}/erasure/approval": lambda: self._of_client("erasure/approval", {}),
+            "POST /clients/{client_id}/erasure/withdrawal": lambda: self._of_client("erasure/withdrawal", {}),
+            "GET /clients/{client_id}/erasure": lambda: self._request(
+                "GET", f"/clients/{self._random.choice(self._clients)}/erasure"
+            ),
             "POST /tasks": lambda: self._request("POST", "/tasks", self._task_body()),
             "POST /tasks/claim": self._claim,
             "GET /tasks": self._list_tasks,
@@ -149,6 +162,9 @@ class Ground:
     def _get_client(self) -> Request:
         query = self._random.choice(({}, {"include": "open_tasks"}, {"as_of": str(self._random.randint(1, 30))}))
         return self._request("GET", f"/clients/{self._random.choice(self._clients)}", **query)
+
+    def _of_client(self, what: str, body: dict[str, Any]) -> Request:
+        return self._request("POST", f"/clients/{self._random.choice(self._clients)}/{what}", body)
 
     def _client_tasks(self) -> Request:
         return self._request("GET", f"/clients/{self._random.choice(self._clients)}/tasks", limit="5", status="pending")

@@ -17,6 +17,7 @@ TASK = "550e8400-e29b-41d4-a716-446655440000"
 PLACES = {
     "client_id": "client-nobody", "task_id": TASK, "position": "999999", "key_id": "zzzzzzzz", "tenant": "default",
     "tile": "0/999", "bundle": "999",
+    "hold_id": "m-1",
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def theirs(door: Door) -> dict[str, str]:
         "client_id": client_id, "task_id": task["task_id"], "agent_name": agent_name, "position": "6",
         "tenant": OTHER, "bundle": "000.p/1",
         "claim_token": claimed["claim_token"], "etag": written.headers["etag"],
-        "key_id": door.key("agent:theirs", "agent", tenant=OTHER).key_id,
+        "key_id": door.key("agent:theirs", "agent", tenant=OTHER).key_id, "hold_id": "m-1",
     }  # fmt: skip
 
 
@@ -49,6 +49,12 @@ def asked(caller: httpx.Client, route: str, names: dict[str, str]) -> httpx.Resp
         "POST /tasks/{task_id}/failure": {**token, "error": "x"},
         "POST /tasks/{task_id}/release": token,
         "POST /tasks/{task_id}/cancel": {},
+        "POST /clients/{client_id}/holds": {"hold_id": "m-1", "reason": "x"},
+        "POST /clients/{client_id}/holds/{hold_id}/lift": {"reason": "x"},
+        "POST /clients/{client_id}/retention": {"record_class": "account", "counts_from": "2026-01-31"},
+        "POST /clients/{client_id}/erasure": {"legal_basis": "x"},
+        "POST /clients/{client_id}/erasure/approval": {},
+        "POST /clients/{client_id}/erasure/withdrawal": {},
         "POST /admin/keys": {"replaces": names["key_id"]},
     }
     return caller.request(method, path.format(**names), json=bodies.get(route))
