@@ -17,11 +17,13 @@ from api.settings import Settings
 from eventstore import provision
 from eventstore.database import Database
 from eventstore.errors import SubjectErased
+from eventstore.ids import RandomIds
 from eventstore.vault import rotation
 from eventstore.vault.kept import KeptKeys
 from eventstore.vault.keys import FORGOTTEN_AFTER_SECONDS, KeyUnavailable, MasterKeys
 from eventstore.vault.rotation import RotationRunning, bring_back, rotate
 from eventstore.vault.vault import KeyRow, Vault, unseal
+from eventstore.writer.internal import InternalCommands
 from tests.clusters import CLEAR_NAMES, Cluster
 from tests.eventstore.writer.harness import envelope, rows, writing
 
@@ -246,13 +248,12 @@ def test_a_key_destroyed_while_its_batch_is_wrapped_stays_destroyed(
 
 async def _erase(house: House, client_id: str) -> None:
     """Erase without asking anybody, as after a restore."""
-    from api.erasures import Erasures
     from domain.erasure import EraseAgain
 
     vault = await house.vault()
     async with writing(house.database, vault) as writer:
-        erasures = Erasures(house.state, vault)
-        await writer.submit(erasures._envelope(DEFAULT_TENANT, EraseAgain(client_id, 1)))
+        internal = InternalCommands(writer, vault, RandomIds())
+        await internal.submit(DEFAULT_TENANT, "system:fidelog", EraseAgain(client_id, 1))
         with pytest.raises(SubjectErased):
             await writer.submit(envelope(vault, client_id))
 
