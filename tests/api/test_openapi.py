@@ -109,8 +109,8 @@ PLAIN = {
 
 
 def test_what_a_route_answers_is_declared(document: Document) -> None:
-    """Errors are declared as problems only, successes as JSON with a schema (metrics and what tiled logs have as they are),
-    writes with 415, 413, 400 and 422."""
+    """Errors are declared as problems only, successes as JSON with a schema (metrics and what tiled logs have as they
+    are), writes with 415, 413, 400 and 422."""
     for (method, path), operation in operations(document).items():
         statuses = {int(status) for status in operation["responses"]}
         for status, response in operation["responses"].items():
