@@ -55,7 +55,8 @@ class Witnessed:
         """Wait until a checkpoint that covers the position has reached the quorum."""
 
         def reached() -> bool:
-            return next(tail for tail in self.ready()["tails"] if tail["name"] == "witness")["position"] >= position
+            tail = next(tail for tail in self.ready()["tails"] if tail["name"] == "witness")
+            return bool(tail["position"] >= position)
 
         until("it is witnessed", reached)
 

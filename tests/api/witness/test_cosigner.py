@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from api.witness.cosigner import Cosigner, hash_of
-from eventstore import durable
 from eventstore.proof import signed_state
 from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.errors import SigningRefused
@@ -58,8 +58,11 @@ def test_of_32_that_were_all_checked_one_is_cosigned(tmp_path: Path, old: int) -
     checked = threading.Barrier(32)
     trees = [TREE if old or number % 2 else OTHER for number in range(32)]
 
+    def hold(text: str) -> None:
+        checked.wait(60)
+
     def ask(number: int) -> tuple[int, bytes]:
-        witness = cosigner(tmp_path, lambda text: checked.wait(60) and None)
+        witness = cosigner(tmp_path, hold)
         answered = witness.add_checkpoint(LOG.request(old, old + 1 + number // 2, trees[number]), TIME)
         return answered.status, answered.body
 
@@ -111,8 +114,13 @@ def test_nothing_is_answered_that_is_not_on_the_disk(tmp_path: Path, monkeypatch
             witness.add_checkpoint(LOG.request(5, 9), TIME)
     assert stored(tmp_path).size == 5
     flushed: list[int] = []
-    flush = durable.os.fsync
-    monkeypatch.setattr(durable.os, "fsync", lambda descriptor: (flushed.append(descriptor), flush(descriptor))[1])
+    flush = os.fsync
+
+    def counted(descriptor: int) -> None:
+        flushed.append(descriptor)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counted)
     assert witness.add_checkpoint(LOG.request(5, 9), TIME).status == 200
     assert len(flushed) == 2
 
