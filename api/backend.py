@@ -293,6 +293,7 @@ class Backend:
         await end(self._tasks)
         await self._tenancies.stop()
         if self._gate is not None:
+            await self._gate.settle()
             await self.writer.close(drain_seconds)
             await self.reader.close()
         if self._cosigners is not None:

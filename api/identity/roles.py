@@ -36,6 +36,8 @@ class Need:
     scopes: tuple[str, ...] = ()
     personal: bool = False
     """Whether it shows personal data: then the read is recorded, and some roles state a purpose."""
+    listed: bool = False
+    """Whether it lists the data of several people: then the record is not waited for (api/identity/accesses.py)."""
     told_more: bool = False
     """A public route that tells a caller with a credential more."""
     of_process: bool = False
@@ -63,14 +65,14 @@ ROUTES: dict[str, Need] = {
     "POST /clients/{client_id}/erasure/withdrawal": Need((ERASURE_REQUEST, ERASURE_APPROVE)),
     "GET /clients/{client_id}/erasure": Need((AUDIT_READ,)),
     "POST /tasks": _WORK,
-    "GET /tasks": Need((CLIENTS_READ,), personal=True),
+    "GET /tasks": Need((CLIENTS_READ,), personal=True, listed=True),
     "GET /tasks/{task_id}": Need((CLIENTS_READ,), personal=True),
     "POST /tasks/claim": _WORK,
     "POST /tasks/{task_id}/result": _WORK,
     "POST /tasks/{task_id}/failure": _WORK,
     "POST /tasks/{task_id}/release": _WORK,
     "POST /tasks/{task_id}/cancel": _WORK,
-    "GET /audit/events": Need((AUDIT_READ,), personal=True),
+    "GET /audit/events": Need((AUDIT_READ,), personal=True, listed=True),
     "GET /audit/events/{position}": Need((AUDIT_READ,), personal=True),
     "GET /audit/events/{position}/proof": Need((AUDIT_READ,)),
     "GET /audit/consistency": Need((AUDIT_READ,)),
