@@ -7,9 +7,9 @@ loses at most what it handed over in its last `LATE_SECONDS`, and never more tha
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-import asyncio
 from collections.abc import Callable, Iterable
 
 from api.identity.caller import Caller
