@@ -95,9 +95,9 @@ def _content(database: Database, description: Description, state: State, setting
                 "tenant_id": tenant.tenant_id,
                 "head": tenant.head,
                 "recorded_at": timestamp(tenant.recorded_at),
+                "tails": [_tail(tail, tenant.head) for tail in tenant.tails],
                 "sealed_at": timestamp(tenant.sealed_at),
                 "witnessed_at": timestamp(tenant.witnessed_at),
-                "tails": [_tail(tail, tenant.head) for tail in tenant.tails],
                 "erasures": age.erasures(tenant.erased),
             }
             for tenant in description.tenants
