@@ -19,11 +19,11 @@ class ErasedTasks:
     """Follows the erasures of a tenant, this process's and others'. Several processes may do so: it is decided under the
     lock. No key of an erased person stays in memory longer than a turn."""
 
-    def __init__(self, tenant_id: str, queries: Queries, vault: Vault, internal: InternalCommands) -> None:
+    def __init__(self, tenant_id: str, queries: Queries, internal: InternalCommands, vault: Vault) -> None:
         self._tenant_id = tenant_id
         self._queries = queries
-        self._vault = vault
         self._internal = internal
+        self._vault = vault
         self._after = 0
 
     async def run(self) -> None:

@@ -45,7 +45,7 @@ class Erasures:
             commands = [EraseAgain(subject, position) for subject, position in wanted.items()]
             for start in range(0, len(commands), AT_ONCE):
                 batch = commands[start : start + AT_ONCE]
-                await asyncio.gather(*(_erase_again(internal, tenant_id, command) for command in batch))
+                await asyncio.gather(*(internal.submit(tenant_id, ACTOR, command) for command in batch))
             again += len(commands)
         return again
 
@@ -56,8 +56,3 @@ class Erasures:
             if missing := {subject: at for subject, at in destroyed.items() if known.get(subject) != at}:
                 self._enter(tenant_id, missing)
             return {subject: known[subject] for subject in rows.alive_again(list(known))}
-
-
-async def _erase_again(internal: InternalCommands, tenant_id: str, command: EraseAgain) -> None:
-    """Two processes that start at once do it once."""
-    await internal.once(tenant_id, ACTOR, command, f"erase again {command.client_id} {command.position}")

@@ -31,33 +31,16 @@ class InternalCommands:
         Raises StoreError.
         """
         command_id = self._ids()
-        receipt = await self._writer.submit(
-            self._envelope(tenant_id, actor, command, command_id, command_id, correlation_id, on_behalf_of)
-        )
-        assert isinstance(receipt, Receipt), "this internal command repeats nothing"
-        return receipt
-
-    async def once(self, tenant_id: str, actor: str, command: Command, key: str) -> None:
-        """As `submit`, but only the first of all commands of the key appends anything."""
-        await self._writer.submit(self._envelope(tenant_id, actor, command, self._ids(), key))
-
-    def _envelope(
-        self,
-        tenant_id: str,
-        actor: str,
-        command: Command,
-        command_id: str,
-        key: str,
-        correlation_id: str | None = None,
-        on_behalf_of: str | None = None,
-    ) -> Envelope:
-        return Envelope(
+        envelope = Envelope(
             tenant_id=tenant_id,
             actor=actor,
             command=command,
             command_id=command_id,
-            idempotency_key=self._vault.idempotency_key(tenant_id, actor, "internal", key),
+            idempotency_key=self._vault.idempotency_key(tenant_id, actor, "internal", command_id),
             request_hash=None,
             correlation_id=correlation_id or command_id,
             on_behalf_of=on_behalf_of,
         )
+        receipt = await self._writer.submit(envelope)
+        assert isinstance(receipt, Receipt), "an internal command repeats nothing"
+        return receipt

@@ -17,15 +17,13 @@ from api.settings import Settings
 from eventstore import provision
 from eventstore.database import Database
 from eventstore.errors import SubjectErased
-from eventstore.ids import RandomIds
 from eventstore.vault import rotation
 from eventstore.vault.kept import KeptKeys
 from eventstore.vault.keys import FORGOTTEN_AFTER_SECONDS, KeyUnavailable, MasterKeys
 from eventstore.vault.rotation import RotationRunning, bring_back, rotate
 from eventstore.vault.vault import KeyRow, Vault, unseal
-from eventstore.writer.internal import InternalCommands
 from tests.clusters import CLEAR_NAMES, Cluster
-from tests.eventstore.writer.harness import envelope, rows, writing
+from tests.eventstore.writer.harness import envelope, erasing, rows, writing
 
 NAME = CLEAR_NAMES[0]
 CLIENTS = [f"c-{n}" for n in range(450)]
@@ -248,12 +246,9 @@ def test_a_key_destroyed_while_its_batch_is_wrapped_stays_destroyed(
 
 async def _erase(house: House, client_id: str) -> None:
     """Erase without asking anybody, as after a restore."""
-    from domain.erasure import EraseAgain
-
     vault = await house.vault()
     async with writing(house.database, vault) as writer:
-        internal = InternalCommands(writer, vault, RandomIds())
-        await internal.submit(DEFAULT_TENANT, "system:fidelog", EraseAgain(client_id, 1))
+        await writer.submit(erasing(vault, client_id))
         with pytest.raises(SubjectErased):
             await writer.submit(envelope(vault, client_id))
 
