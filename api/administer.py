@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -14,63 +13,37 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from api.database import open_vault, start_embedded, use_server
-from api.identity import keys
-from api.identity.directory import Directory, ended
-from api.serve import notice
+from api.backend import Backend
+from api.identity.directory import ended
+from api.notices import notice
 from api.settings import Settings, SettingsError
 from domain import administration
 from domain.refusals import KeyEnded, KeyNotFound, TenantExists
-from eventstore.database import Database
 from eventstore.errors import CommandRefused
-from eventstore.ids import RandomIds
-from eventstore.pipeline import Pipeline
 from eventstore.provision import TENANT, create_tenant
-from eventstore.reading import Log, Reader
-from eventstore.records import Command, Envelope, Receipt
-from eventstore.vault.vault import Vault
-from eventstore.writer.transaction import STATEMENTS
-from eventstore.writer.writer import Writer
-from projections.engine import engine, read_models
-from projections.queries import Queries
+from eventstore.records import Command, Receipt
 
 ACTOR = "system:cli"
 """Who holds this machine needs no key; what was done with it is on record."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Desk:
     """A database opened for administration."""
 
-    database: Database
-    vault: Vault
-    directory: Directory
-    queries: Queries
-    writer: Writer
+    backend: Backend
 
     async def submit(self, tenant_id: str, command: Command) -> Receipt:
         """Record the command. Raises SettingsError with the refusal in words, StoreError."""
-        command_id = RandomIds()()
-        envelope = Envelope(
-            tenant_id=tenant_id,
-            actor=ACTOR,
-            command=command,
-            command_id=command_id,
-            idempotency_key=self.vault.idempotency_key(tenant_id, ACTOR, "internal", command_id),
-            request_hash=None,
-            correlation_id=command_id,
-        )
         try:
-            receipt = await self.writer.submit(envelope)
+            return await self.backend.internal.submit(tenant_id, ACTOR, command)
         except CommandRefused as error:
             raise SettingsError(_words(error.refusal)) from None
-        assert isinstance(receipt, Receipt), "no administrative command repeats another"
-        return receipt
 
     def check_tenant(self, tenant_id: str) -> None:
         """Raises SettingsError unless there is such a tenant."""
-        if tenant_id not in self.directory.tenants:
-            known = ", ".join(self.directory.tenants)
+        if tenant_id not in self.backend.directory:
+            known = ", ".join(self.backend.directory.tenants)
             raise SettingsError(f"there is no tenant {tenant_id}; there are {known} (fidelog tenants create makes one)")
 
 
@@ -88,32 +61,12 @@ def _words(refusal: object) -> str:
 @asynccontextmanager
 async def desk(settings: Settings) -> AsyncIterator[Desk]:
     """The database, with what records a command; the embedded server is joined, or started for the while."""
-    server = None
-    if settings.embedded:
-        server, database = await start_embedded(settings, notice)
-    else:
-        database = await use_server(settings)
+    backend = Backend(settings, followed=False)
     try:
-        vault, product = await open_vault(database, settings), engine()
-        reader = Reader(database.url("reader"))
-        await reader.open()
-        directory = Directory(reader, vault, "default")
-        await directory.refresh()
-
-        async def connect() -> Pipeline:
-            return await Pipeline.connect(database.url("writer"), [*STATEMENTS, *product.statements()])
-
-        writer = Writer(connect, product, vault)
-        writer.start()
-        log = Log(reader, product.codec)
-        try:
-            yield Desk(database, vault, directory, Queries(reader, log, vault, read_models(product)), writer)
-        finally:
-            await writer.close(5.0)
-            await reader.close()
+        await backend.open(notice)
+        yield Desk(backend)
     finally:
-        if server is not None:
-            await asyncio.to_thread(server.leave)
+        await backend.stop(5.0)
 
 
 @dataclass(frozen=True)
@@ -133,15 +86,8 @@ async def create_key(settings: Settings, wanted: NewKey) -> int:
     """Issue a key; stdout gets the key alone, so that a script can take it, and stderr what it is."""
     async with desk(settings) as open_desk:
         open_desk.check_tenant(wanted.tenant_id)
-        key = keys.draw()
-        command = administration.IssueKey(
-            key.key_id,
-            open_desk.directory.secret_hash(wanted.tenant_id, key).hex(),
-            wanted.actor,
-            wanted.roles,
-            wanted.valid_seconds,
-            wanted.replaces,
-            wanted.overlap_seconds,
+        key, command = open_desk.backend.directory.draw(
+            wanted.tenant_id, wanted.actor, wanted.roles, wanted.valid_seconds, wanted.replaces, wanted.overlap_seconds
         )
         receipt = await open_desk.submit(wanted.tenant_id, command)
     event: administration.ApiKeyIssued = receipt.events[-1].event
@@ -163,7 +109,7 @@ async def list_keys(settings: Settings, tenant_id: str, *, as_json: bool) -> int
     """Show the tenant's keys, without their secrets."""
     async with desk(settings) as open_desk:
         open_desk.check_tenant(tenant_id)
-        found, used = await open_desk.queries.api_keys(tenant_id)
+        found, used = await open_desk.backend.queries.api_keys(tenant_id)
     listed: list[dict[str, Any]] = [
         {"key_id": key_id, "actor": key["actor"], "roles": key["roles"], "status": ended(key) or "active",
          "expires_at": key["expires_at"], "last_used_at": used.get(key_id)}
@@ -194,8 +140,8 @@ async def create_tenant_command(settings: Settings, tenant_id: str) -> int:
     if not re.fullmatch(TENANT, tenant_id):
         raise SettingsError("a tenant's name has 1 to 63 of a-z 0-9 _ - and begins with a letter or digit")
     async with desk(settings) as open_desk:
-        await create_tenant(open_desk.database, open_desk.vault, tenant_id)
-        await open_desk.directory.refresh()
+        await create_tenant(open_desk.backend.database, open_desk.backend.vault, tenant_id)
+        await open_desk.backend.directory.refresh()
         await open_desk.submit(tenant_id, administration.CreateTenant(tenant_id))
     print(f"tenant {tenant_id} is there; make its first key: fidelog keys create --tenant {tenant_id} --actor user:<you> "
           "--role operator")  # fmt: skip
@@ -205,6 +151,6 @@ async def create_tenant_command(settings: Settings, tenant_id: str) -> int:
 async def list_tenants(settings: Settings) -> int:
     """Show the tenants, a line each."""
     async with desk(settings) as open_desk:
-        for tenant_id in open_desk.directory.tenants:
+        for tenant_id in open_desk.backend.directory.tenants:
             print(tenant_id)
     return 0

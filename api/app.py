@@ -14,6 +14,7 @@ from api.answer import NO_STORE, Answer
 from api.backend import Backend
 from api.call import Call
 from api.document import finish
+from api.identity.roles import ROUTES
 from api.intake import Intake
 from api.lean import LeanRoute, Operation, instance
 from api.models.health import StatusOut
@@ -52,7 +53,7 @@ class Fidelog(FastAPI):
         )
         self._backend = backend
         self.intake = Intake(backend.settings.limits)
-        requests = RequestLog(sys.stderr.buffer) if backend.settings.request_log else None
+        self._requests = RequestLog(sys.stderr.buffer) if backend.settings.request_log else None
         writes, facts = Writes(backend), TaskFacts(backend)
         areas = (
             ClientRoutes(backend, writes),
@@ -65,20 +66,23 @@ class Fidelog(FastAPI):
             AdminRoutes(backend, writes),
             HealthRoutes(backend),
         )
-        for area in areas:
-            for operation in area.operations():
-                self.router.routes.append(LeanRoute(operation, backend.require, backend.gate, self.intake, requests))
         document = Operation(
             "GET", "/openapi.json", "This document", self._document, answer=StatusOut, documented=False
         )
-        self.router.routes.append(LeanRoute(document, backend.require, backend.gate, self.intake, requests))
+        operations = [operation for area in areas for operation in area.operations()]
+        lean = [self._route(operation) for operation in (*operations, document)]
+        self.router.routes += lean
         self.router.default = self._no_route
-        self._requests = requests
-        lean = [route for route in self.router.routes if isinstance(route, LeanRoute)]
         for route in lean:
             route.allowed = ", ".join(sorted(r.operation.method for r in lean if r.path == route.path))
         self._at = {route.path: route for route in lean if "{" not in route.path}
         self._direct = {(route.operation.method, route.path): route for route in lean if "{" not in route.path}
+
+    def _route(self, operation: Operation) -> LeanRoute:
+        backend = self._backend
+        open_here = ROUTES[operation.route].public or operation.route in backend.settings.opened
+        require = None if open_here else backend.require
+        return LeanRoute(operation, require, backend.gate, self.intake, self._requests)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """A path without parameters is looked up; whatever the method, no route with a parameter takes it. The router

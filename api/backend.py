@@ -41,6 +41,7 @@ from eventstore.reading import Log, Reader
 from eventstore.records import RecordedEvent
 from eventstore.vault.vault import Vault
 from eventstore.writer.engine import Engine
+from eventstore.writer.internal import InternalCommands
 from eventstore.writer.queues import Limits
 from eventstore.writer.transaction import STATEMENTS
 from eventstore.writer.writer import Writer
@@ -78,6 +79,7 @@ class Backend:
     queries: Queries
     trail: Trail
     writer: Writer
+    internal: InternalCommands
     directory: Directory
 
     def __init__(
@@ -100,16 +102,11 @@ class Backend:
 
     async def start(self, notice: Callable[[str], None]) -> None:
         """Bring everything up. Raises EmbeddedServerError, MigrationError, KeyUnavailable, psycopg.Error."""
-        if self.settings.embedded:
-            self._server, self.database = await start_embedded(self.settings, notice)
-        else:
-            self.database = await use_server(self.settings)
-            if weak := weak_logins(self.database):
-                notice(weak)
+        await self._join(notice)
+        if not self.settings.embedded and (weak := weak_logins(self.database)):
+            notice(weak)
         await check_logins(self.database)
         lost = await hold_to_state(self.database, self.settings)
-        self.vault = await open_vault(self.database, self.settings)
-        self.erasures = Erasures(self.settings.state_dir, self.vault)
         await self._open()
         await self.log.head(self.tenant_id)
         await self._hold_erasures(lost, notice)
@@ -124,11 +121,22 @@ class Backend:
 
     async def _hold_erasures(self, lost: int, notice: Callable[[str], None]) -> None:
         """P8: nobody who was erased is served again because a backup was restored."""
-        again = await self.erasures.hold(self.writer, self.database.url("keeper"), self.directory.tenants)
+        again = await self.erasures.hold(self.internal, self.database.url("keeper"), self.directory.tenants)
         if again:
             notice(f"the database was restored from before {again} erasures; they were carried out again")
         if lost > again:
             notice(f"{lost - again} keys of clients cannot be opened with this state folder, nor what they sealed")
+
+    async def open(self, notice: Callable[[str], None]) -> None:
+        """Bring up what reads and writes, for a command beside the service. Raises as `start` does."""
+        await self._join(notice)
+        await self._open()
+
+    async def _join(self, notice: Callable[[str], None]) -> None:
+        if self.settings.embedded:
+            self._server, self.database = await start_embedded(self.settings, notice)
+        else:
+            self.database = await use_server(self.settings)
 
     def require(self) -> None:
         """Raises DatabaseUnavailable until everything is up."""
@@ -154,10 +162,14 @@ class Backend:
         return self._tenancies.tails
 
     def _sweeps(self, tenant_id: str) -> tuple[Sweep, ...]:
-        given = tenant_id, self.queries, self.writer, self.vault, self.ids
-        return LeaseSweep(*given), ErasedTasks(*given)
+        return (
+            LeaseSweep(tenant_id, self.queries, self.internal),
+            ErasedTasks(tenant_id, self.queries, self.internal, self.vault),
+        )
 
     async def _open(self) -> None:
+        self.vault = await open_vault(self.database, self.settings)
+        self.erasures = Erasures(self.settings.state_dir, self.vault)
         patience = self.settings.limits.statement_seconds + READER_PATIENCE
         self.reader = Reader(self.database.url("reader"), patience=patience)
         await self.reader.open()
@@ -166,12 +178,13 @@ class Backend:
         self.trail = Trail(self.reader, self.vault)
         self.writer = Writer(self._connect, self.engine, self.vault, self._limits, self._on_batch, self.erasures.enter)
         self.writer.start()
+        self.internal = InternalCommands(self.writer, self.vault, self.ids)
         self.directory = Directory(self.reader, self.vault, self.tenant_id)
         await self.directory.refresh()
         settings = self.settings
         self._gate = Gate(
             self.directory,
-            Accesses(self.writer, self.vault, self.ids, everybody=settings.access_log == "all"),
+            Accesses(self.internal, everybody=settings.access_log == "all"),
             None if settings.issuer is None else Tokens(settings.issuer),
             home=self.tenant_id if settings.keyless else None,
             opened=settings.opened,
@@ -234,9 +247,9 @@ class Backend:
         """Finish what was taken, close, and leave the embedded server (the last to leave stops it)."""
         self.condition = "stopping"
         self.end_waits()
-        if self._tasks:
-            await end(self._tasks)
-            await self._tenancies.stop()
+        await end(self._tasks)
+        await self._tenancies.stop()
+        if self._gate is not None:
             await self.writer.close(drain_seconds)
             await self.reader.close()
         if self._server is not None:

@@ -13,6 +13,7 @@ import psycopg
 import uvloop
 
 from api import __version__
+from api.database import DEFAULT_TENANT
 from api.identity.actors import ACTOR
 from api.identity.roles import ROLES
 from api.settings import LIMITS, SETTINGS, Settings, SettingsError, read
@@ -85,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         "--as",
         dest="login",
         default="reader",
-        choices=("owner", "writer", "reader", "keeper", "auditor", "superuser"),
+        choices=("owner", "writer", "reader", "keeper", "sealer", "auditor", "superuser"),
         help="the login (default reader; superuser: embedded server only)",
     )
     return top
@@ -111,7 +112,7 @@ def _administration(commands: argparse._SubParsersAction[_Parser]) -> None:
     revoke = _command(of_keys, "revoke", "end a key now")
     revoke.add_argument("key_id", metavar="KEY_ID")
     for command in (create, listing, revoke):
-        command.add_argument("--tenant", default="default", help="whose keys (default: default)")
+        command.add_argument("--tenant", default=DEFAULT_TENANT, help=f"whose keys (default: {DEFAULT_TENANT})")
     tenants = commands.add_parser("tenants", help="create and list tenants", description="Tenants of this database.")
     of_tenants = tenants.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
     _command(of_tenants, "create", "make a tenant").add_argument("name", metavar="NAME")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from api.leases import ACTOR, EVERY_SECONDS, TASKS_AT_ONCE
 from domain.task import CancelTask
 from eventstore.errors import CommandRefused, StoreError
-from eventstore.records import Envelope
 from eventstore.vault.vault import Vault
-from eventstore.writer.writer import Writer
+from eventstore.writer.internal import InternalCommands
 from projections.queries import Queries
 
 log = logging.getLogger(__name__)
@@ -21,12 +19,11 @@ class ErasedTasks:
     """Follows the erasures of a tenant, this process's and others'. Several processes may do so: it is decided under the
     lock. No key of an erased person stays in memory longer than a turn."""
 
-    def __init__(self, tenant_id: str, queries: Queries, writer: Writer, vault: Vault, ids: Callable[[], str]) -> None:
+    def __init__(self, tenant_id: str, queries: Queries, internal: InternalCommands, vault: Vault) -> None:
         self._tenant_id = tenant_id
         self._queries = queries
-        self._writer = writer
+        self._internal = internal
         self._vault = vault
-        self._ids = ids
         self._after = 0
 
     async def run(self) -> None:
@@ -59,14 +56,4 @@ class ErasedTasks:
         return bool(erased)
 
     async def _cancel(self, task_id: str) -> None:
-        command_id = self._ids()
-        envelope = Envelope(
-            tenant_id=self._tenant_id,
-            actor=ACTOR,
-            command=CancelTask(task_id, None),
-            command_id=command_id,
-            idempotency_key=self._vault.idempotency_key(self._tenant_id, ACTOR, "internal", command_id),
-            request_hash=None,
-            correlation_id=command_id,
-        )
-        await self._writer.submit(envelope)
+        await self._internal.submit(self._tenant_id, ACTOR, CancelTask(task_id, None))

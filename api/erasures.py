@@ -9,13 +9,11 @@ from pathlib import Path
 
 from api.leases import ACTOR
 from domain.erasure import EraseAgain
-from eventstore.ids import RandomIds
-from eventstore.records import Envelope
 from eventstore.vault.kept import KeptKeys
 from eventstore.vault.key_rows import KeyRows
 from eventstore.vault.ledger import Ledger
 from eventstore.vault.vault import Vault
-from eventstore.writer.writer import Writer
+from eventstore.writer.internal import InternalCommands
 
 AT_ONCE = 100
 
@@ -38,7 +36,7 @@ class Erasures:
         self._kept.destroy(tenant_id, erased)
         self._ledger.add(tenant_id, erased)
 
-    async def hold(self, writer: Writer, keeper_url: str, tenants: Sequence[str]) -> int:
+    async def hold(self, internal: InternalCommands, keeper_url: str, tenants: Sequence[str]) -> int:
         """Compare ledger and database, and erase again whom a restore brought back; how many. Raises OSError, StoreError,
         psycopg.Error."""
         again = 0
@@ -47,7 +45,7 @@ class Erasures:
             commands = [EraseAgain(subject, position) for subject, position in wanted.items()]
             for start in range(0, len(commands), AT_ONCE):
                 batch = commands[start : start + AT_ONCE]
-                await asyncio.gather(*(writer.submit(self._envelope(tenant_id, command)) for command in batch))
+                await asyncio.gather(*(internal.submit(tenant_id, ACTOR, command) for command in batch))
             again += len(commands)
         return again
 
@@ -58,16 +56,3 @@ class Erasures:
             if missing := {subject: at for subject, at in destroyed.items() if known.get(subject) != at}:
                 self._enter(tenant_id, missing)
             return {subject: known[subject] for subject in rows.alive_again(list(known))}
-
-    def _envelope(self, tenant_id: str, command: EraseAgain) -> Envelope:
-        """Two processes that start at once do it once."""
-        command_id, key = RandomIds()(), f"erase again {command.client_id} {command.position}"
-        return Envelope(
-            tenant_id=tenant_id,
-            actor=ACTOR,
-            command=command,
-            command_id=command_id,
-            idempotency_key=self._vault.idempotency_key(tenant_id, ACTOR, "internal", key),
-            request_hash=None,
-            correlation_id=command_id,
-        )

@@ -89,26 +89,28 @@ class Operation:
         writes = ON_WRITES if self.body is not None else ()
         need = ROUTES[self.route]
         identity = ON_NEED if not need.public else ON_NEED[:1] if need.told_more else ()
-        counted = ("rate-limited", "database-unavailable") if self.counted else ()
-        return tuple(dict.fromkeys((*writes, *identity, *self.problems, *ALWAYS, *counted)))
+        counted = ("rate-limited",) if self.counted else ()
+        found = () if need.public else ("database-unavailable",)
+        return tuple(dict.fromkeys((*writes, *identity, *self.problems, *ALWAYS, *counted, *found)))
 
     @property
     def counted(self) -> bool:
         """Whether how often a caller asks is counted. Probes and documents are not."""
-        return not ROUTES[self.route].public
+        need = ROUTES[self.route]
+        return not need.public and not need.of_process
 
 
 class LeanRoute(APIRoute):
     """A route of FastAPI's whose requests go straight to the operation's handler.
 
-    `require` raises when the database cannot be asked yet; routes that need nobody do without it. `gate` gives the gate
-    there is then.
+    `require` raises when the database cannot be asked yet; routes that anybody may call do without it. `gate` gives the
+    gate there is then.
     """
 
     def __init__(
         self,
         operation: Operation,
-        require: Callable[[], None],
+        require: Callable[[], None] | None,
         gate: Callable[[], Gate | None],
         intake: Intake,
         requests: RequestLog | None = None,
@@ -177,7 +179,7 @@ class LeanRoute(APIRoute):
         if operation.body is not None:
             await call.read_body(receive, intake.bodies)
         need = self._need
-        if not need.public:
+        if self._require is not None:
             self._require()
         gate = self._gate()
         if gate is not None:

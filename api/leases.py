@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from domain.task import ExpireLeases
 from eventstore.errors import StoreError
-from eventstore.records import Envelope
-from eventstore.vault.vault import Vault
-from eventstore.writer.writer import Writer
+from eventstore.writer.internal import InternalCommands
 from projections.queries import Queries
 
 log = logging.getLogger(__name__)
@@ -29,12 +26,10 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 class LeaseSweep:
     """Looks for leases that are over and takes them back. Several processes may do so: it is decided under the lock."""
 
-    def __init__(self, tenant_id: str, queries: Queries, writer: Writer, vault: Vault, ids: Callable[[], str]) -> None:
+    def __init__(self, tenant_id: str, queries: Queries, internal: InternalCommands) -> None:
         self._tenant_id = tenant_id
         self._queries = queries
-        self._writer = writer
-        self._vault = vault
-        self._ids = ids
+        self._internal = internal
         self._after = BEGINNING
 
     async def run(self) -> None:
@@ -56,20 +51,8 @@ class LeaseSweep:
         """Take back what is over now; whether there may be more. Raises StoreError."""
         now, task_ids = await self._queries.leases_over(self._tenant_id, self._after, TASKS_AT_ONCE)
         if task_ids:
-            await self._writer.submit(self._envelope(task_ids))
+            await self._internal.submit(self._tenant_id, ACTOR, ExpireLeases(tuple(task_ids)))
         full = len(task_ids) == TASKS_AT_ONCE
         if not full:
             self._after = now - LOOK_BACK
         return full
-
-    def _envelope(self, task_ids: list[str]) -> Envelope:
-        command_id = self._ids()
-        return Envelope(
-            tenant_id=self._tenant_id,
-            actor=ACTOR,
-            command=ExpireLeases(tuple(task_ids)),
-            command_id=command_id,
-            idempotency_key=self._vault.idempotency_key(self._tenant_id, ACTOR, "internal", command_id),
-            request_hash=None,
-            correlation_id=command_id,
-        )

@@ -20,7 +20,7 @@ from api.database import (
     weak_logins,
 )
 from api.master_keys import MasterKeyAge
-from api.serve import notice
+from api.notices import notice
 from api.settings import Settings
 from eventstore.database import Database
 from eventstore.describing import Description, TailPlace, describe

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from api.database import start_embedded, use_server
+from api.notices import notice
 from api.replay_report import Report, report
-from api.serve import notice
 from api.settings import Settings
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError

@@ -10,7 +10,7 @@ from rich.progress import Progress, TextColumn
 
 from api.database import start_embedded, use_server
 from api.master_keys import rotate_of
-from api.serve import notice
+from api.notices import notice
 from api.settings import Settings, SettingsError
 from eventstore.vault.rotation import RotationRunning
 

@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Generator
 
 import uvicorn
@@ -17,6 +16,7 @@ from api.app import Fidelog
 from api.backend import Backend
 from api.connection import LOBBY, bounded
 from api.logs import log_to_stderr
+from api.notices import notice
 from api.settings import Settings, SettingsError
 
 DRAIN_SECONDS = 10
@@ -28,11 +28,6 @@ FIRST_KEY = (
     "callers need a credential here and there is no API key yet; make the first one: "
     "fidelog keys create --actor user:<you> --role operator"
 )
-
-
-def notice(message: str) -> None:
-    """A line for the operator."""
-    print(f"fidelog: {message}", file=sys.stderr, flush=True)
 
 
 def bind(settings: Settings) -> socket.socket:

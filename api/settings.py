@@ -13,6 +13,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from api.identity.issuer import ALGORITHMS, Issuer
+from api.identity.roles import ROUTES
 from api.limits import RequestLimits
 from domain.retention import FLOORS, Years, policy
 from eventstore.database import LOGINS, Login
@@ -111,7 +112,7 @@ class Settings:
     @property
     def opened(self) -> frozenset[str]:
         """Routes that need no credential where only this machine is served."""
-        return frozenset({"GET /metrics"}) if self.loopback else frozenset()
+        return frozenset(route for route, need in ROUTES.items() if need.of_process and self.loopback)
 
 
 def read(options: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:

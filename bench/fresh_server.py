@@ -10,10 +10,9 @@ from pathlib import Path
 from bench import servers
 from bench.http_load import HttpLoad, Requests
 from bench.one_write import OneWrite
-from bench.rounds import Reading
+from bench.rounds import WARM_UP_SECONDS, Reading
 from bench.trees import TreeDatabase
 
-WARM_UP_SECONDS = 1.5
 ONE_SECONDS = 1.5
 
 Measure = Callable[[str, str, float], Reading]

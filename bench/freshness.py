@@ -18,12 +18,11 @@ from bench.paced_writes import Written, write_paced
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.report import Fact, Goal, Report
-from bench.rounds import MeasurementError, percentile
+from bench.rounds import WARM_UP_SECONDS, MeasurementError, percentile
 
 WORK = "S8 freshness of the officer's index"
 IDLE = "S9 idle, no agents"
 PER_SECOND = 1_000
-WARM_UP_SECONDS = 1.5
 POLL_SECONDS = 0.003
 SETTLE_SECONDS = 5.0
 IDLE_SECONDS = 10.0

@@ -17,7 +17,7 @@ from bench.http_load import HttpLoad
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.report import Fact, Goal, Report, Row
-from bench.rounds import Contender, MeasurementError, alternate
+from bench.rounds import Contender, MeasurementError, alternate_warm
 from eventstore.database import Database
 
 WORK = "S10 growth"
@@ -27,7 +27,6 @@ GOAL = Goal("≥", 0.8)
 LEFT = Goal("≤", 0.01)
 """Dead rows per row written, once nothing holds them."""
 EMPTY = "empty log"
-WARM_UP_SECONDS = 1.5
 
 WRITTEN = resources.files("bench").joinpath("sql", "written.sql").read_bytes()
 
@@ -110,24 +109,19 @@ class Growth:
     def _writes(self, server: Postgres, settings: Mapping[str, Settings], report: Report, tell: Tell) -> None:
         """S1's load."""
         if not http_load.available():
-            missing = f"{http_load.WRK} is missing; install it: {http_load.INSTALL}"
-            report.rows += [
-                (Row(r.work, r.figure, r.ours, r.peer, r.goal, missing), None) for r in rows(WRITES, self.sizes)
-            ]
+            report.rows += http_load.not_run(rows(WRITES, self.sizes))
             return
         with ExitStack() as stack:
             loads = []
             for number, (name, each) in enumerate(settings.items()):
                 url = stack.enter_context(servers.fidelog_on(f"log {number}", server.folder, each))
                 loads.append(HttpLoad(name, url))
-            alternate(loads, 1, WARM_UP_SECONDS, lambda message: tell(f"warm-up, {message}"))
-            report.add(WRITES, alternate(loads, self.rounds, self.seconds, tell), rows(WRITES, self.sizes))
+            report.add(WRITES, alternate_warm(loads, self.rounds, self.seconds, tell), rows(WRITES, self.sizes))
 
     def _lifecycles(self, settings: Mapping[str, Settings], report: Report, tell: Tell) -> None:
         """S3's load."""
         loads = [self.lifecycles(name, each) for name, each in settings.items()]
-        alternate(loads, 1, WARM_UP_SECONDS, lambda message: tell(f"warm-up, lifecycles, {message}"))
-        series = alternate(loads, self.rounds, self.seconds, lambda message: tell(f"lifecycles, {message}"))
+        series = alternate_warm(loads, self.rounds, self.seconds, lambda message: tell(f"lifecycles, {message}"))
         report.add(LIFECYCLES, series, rows(LIFECYCLES, self.sizes))
 
 

@@ -6,11 +6,12 @@ import itertools
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import credentials
+from bench.report import Row
 from bench.rounds import MeasurementError, Reading
 
 WRK = "wrk"
@@ -42,6 +43,12 @@ POST_CLIENTS = Requests("post_clients.lua", lambda run: [f"w{run:03d}"], connect
 def available() -> bool:
     """Whether wrk is installed."""
     return shutil.which(WRK) is not None
+
+
+def not_run(rows: Iterable[Row]) -> list[tuple[Row, None]]:
+    """The rows of a load that cannot be made, saying why."""
+    missing = f"{WRK} is missing; install it: {INSTALL}"
+    return [(replace(row, not_run=missing), None) for row in rows]
 
 
 def command(url: str, seconds: float, requests: Requests, run: int) -> list[str]:

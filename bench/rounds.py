@@ -22,6 +22,10 @@ ENOUGH_ROUNDS = 6
 """With fewer, not even the smallest and the largest of the rounds enclose the true median so surely."""
 
 
+WARM_UP_SECONDS = 1.5
+"""Until a server that was just started is as fast as it stays."""
+
+
 class MeasurementError(Exception):
     """A round did not measure what it was meant to; the message says what happened. No figure is worth reporting."""
 
@@ -111,6 +115,12 @@ def alternate(contenders: Sequence[Contender], rounds: int, seconds: float, tell
             series.readings[contender.name].append(contender.measure(seconds))
             series.stolen[contender.name].append(series.disturbance.loaded())
     return series
+
+
+def alternate_warm(contenders: Sequence[Contender], rounds: int, seconds: float, tell: Callable[[str], None]) -> Series:
+    """As `alternate`, after a round that counts for nothing."""
+    alternate(contenders, 1, WARM_UP_SECONDS, lambda message: tell(f"warm-up, {message}"))
+    return alternate(contenders, rounds, seconds, tell)
 
 
 def reading(times: Sequence[float], seconds: float) -> Reading:

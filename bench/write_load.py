@@ -12,7 +12,7 @@ from bench.one_write import OneWrite
 from bench.postgres import Postgres
 from bench.progress import Tell
 from bench.report import Goal, Report, Row
-from bench.rounds import MeasurementError, alternate
+from bench.rounds import MeasurementError, alternate, alternate_warm
 
 OURS = "Fidelog"
 PLAIN = "(a) plain CRUD"
@@ -41,7 +41,6 @@ NOTE = (
     "about that one. In autocommit, for information, the same statement goes in one."
 )
 
-WARM_UP_SECONDS = 1.5
 ONE_SECONDS = 1.5
 
 STORED = {OURS: ("fidelog", "fidelog.events"), PLAIN: ("plain_crud", "client_profiles"),
@@ -74,14 +73,12 @@ class WriteLoad:
             if http_load.available():
                 self._many(postgres, urls, report, tell)
             else:
-                missing = f"{http_load.WRK} is missing; install it: {http_load.INSTALL}"
-                report.rows += [(Row(r.work, r.figure, r.ours, r.peer, r.goal, missing), None) for r in MANY_ROWS]
+                report.rows += http_load.not_run(MANY_ROWS)
             self._one(urls, report, tell)
 
     def _many(self, postgres: Postgres, urls: dict[str, str], report: Report, tell: Tell) -> None:
         contenders = [HttpLoad(name, url) for name, url in urls.items()]
-        alternate(contenders, 1, WARM_UP_SECONDS, lambda message: tell(f"warm-up, {message}"))
-        series = alternate(contenders, self.rounds, self.seconds, tell)
+        series = alternate_warm(contenders, self.rounds, self.seconds, tell)
         report.add(MANY, series, MANY_ROWS)
         report.notes += [NOTE, *(_stored(postgres, one) for one in contenders if one.name in STORED)]
 

@@ -2,24 +2,6 @@ CREATE SCHEMA fidelog;
 
 ALTER SCHEMA fidelog OWNER TO fidelog_owner;
 
-CREATE FUNCTION fidelog.destroyed_with_event() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF NOT EXISTS (
-        SELECT 1 FROM fidelog.events AS e
-        WHERE e.tenant_id = new.tenant_id AND e.position = new.destroyed_position
-          AND e.subjects = ARRAY[new.subject] AND e.stream = 'client-' || new.subject
-          AND e.type = ANY (ARRAY['ClientErased', 'ClientErasedAgain']) AND e.recorded_at = new.destroyed_at)
-    THEN
-        RAISE EXCEPTION 'the key of % is not destroyed: no event says so', new.subject USING ERRCODE = 'FL004';
-    END IF;
-    RETURN NULL;
-END $$;
-
-ALTER FUNCTION fidelog.destroyed_with_event() OWNER TO fidelog_owner;
-
 CREATE FUNCTION fidelog.directory(known json) RETURNS TABLE(tenant_id text, version bigint, keys json, epoch integer, wrapped bytea)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -34,16 +16,6 @@ CREATE FUNCTION fidelog.directory(known json) RETURNS TABLE(tenant_id text, vers
 $$;
 
 ALTER FUNCTION fidelog.directory(known json) OWNER TO fidelog_owner;
-
-CREATE FUNCTION fidelog.erasures() RETURNS TABLE(tenant_id text, epoch integer, number bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-    SELECT k.tenant_id, k.epoch, count(*)
-    FROM fidelog.client_keys AS k WHERE k.wrapped IS NULL GROUP BY k.tenant_id, k.epoch
-$$;
-
-ALTER FUNCTION fidelog.erasures() OWNER TO fidelog_owner;
 
 CREATE FUNCTION fidelog.events_follow() RETURNS trigger
     LANGUAGE plpgsql
@@ -155,36 +127,6 @@ END $$;
 
 ALTER FUNCTION fidelog.refuse_change() OWNER TO fidelog_owner;
 
-CREATE FUNCTION fidelog.refuse_earlier_epoch() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF EXISTS (
-        SELECT 1 FROM wrapped_now AS w
-        JOIN fidelog.tenant_keys AS t ON t.tenant_id = w.tenant_id
-        WHERE w.wrapped IS NOT NULL AND w.epoch < t.epoch)
-    THEN
-        RAISE EXCEPTION 'a key is wrapped under an epoch that has ended' USING ERRCODE = 'FL006';
-    END IF;
-    RETURN NULL;
-END $$;
-
-ALTER FUNCTION fidelog.refuse_earlier_epoch() OWNER TO fidelog_owner;
-
-CREATE FUNCTION fidelog.refuse_earlier_tenant_epoch() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    IF EXISTS (SELECT 1 FROM fidelog.tenant_keys WHERE epoch > new.epoch) THEN
-        RAISE EXCEPTION 'a key is wrapped under an epoch that has ended' USING ERRCODE = 'FL006';
-    END IF;
-    RETURN new;
-END $$;
-
-ALTER FUNCTION fidelog.refuse_earlier_tenant_epoch() OWNER TO fidelog_owner;
-
 CREATE FUNCTION fidelog.refuse_empty_change() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -199,17 +141,6 @@ BEGIN
 END $$;
 
 ALTER FUNCTION fidelog.refuse_empty_change() OWNER TO fidelog_owner;
-
-CREATE FUNCTION fidelog.refuse_key_change() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-BEGIN
-    RAISE EXCEPTION '% on %.% is refused: a key is destroyed with the event that says so, or wrapped anew under a later epoch',
-        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME USING ERRCODE = 'FL004';
-END $$;
-
-ALTER FUNCTION fidelog.refuse_key_change() OWNER TO fidelog_owner;
 
 CREATE FUNCTION fidelog.refuse_lost_row() RETURNS trigger
     LANGUAGE plpgsql
@@ -371,6 +302,19 @@ CREATE VIEW fidelog.audit_index_rows WITH (security_invoker='true') AS
 
 ALTER VIEW fidelog.audit_index_rows OWNER TO fidelog_owner;
 
+CREATE TABLE fidelog.checkpoints (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    origin text NOT NULL COLLATE pg_catalog."C",
+    size bigint NOT NULL,
+    root bytea NOT NULL,
+    note text NOT NULL,
+    signed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT checkpoints_root_check CHECK ((octet_length(root) = 32)),
+    CONSTRAINT checkpoints_size_check CHECK ((size >= 0))
+);
+
+ALTER TABLE fidelog.checkpoints OWNER TO fidelog_owner;
+
 CREATE TABLE fidelog.client_keys (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
     subject text NOT NULL COLLATE pg_catalog."C",
@@ -378,8 +322,6 @@ CREATE TABLE fidelog.client_keys (
     epoch integer NOT NULL,
     wrapped bytea,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    destroyed_at timestamp with time zone,
-    destroyed_position bigint,
     CONSTRAINT client_keys_epoch_check CHECK ((epoch >= 1))
 );
 
@@ -394,11 +336,22 @@ CREATE TABLE fidelog.client_profiles (
     updated_at timestamp with time zone NOT NULL,
     version bigint NOT NULL,
     "position" bigint NOT NULL,
-    fold_version smallint NOT NULL,
-    standing json
+    fold_version smallint NOT NULL
 );
 
 ALTER TABLE fidelog.client_profiles OWNER TO fidelog_owner;
+
+CREATE TABLE fidelog.cosignatures (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    origin text NOT NULL COLLATE pg_catalog."C",
+    size bigint NOT NULL,
+    witness text NOT NULL COLLATE pg_catalog."C",
+    line text NOT NULL,
+    received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT cosignatures_size_check CHECK ((size >= 0))
+);
+
+ALTER TABLE fidelog.cosignatures OWNER TO fidelog_owner;
 
 CREATE TABLE fidelog.logs (
     tenant_id text NOT NULL COLLATE pg_catalog."C",
@@ -437,6 +390,18 @@ CREATE TABLE fidelog.tenant_keys (
 
 ALTER TABLE fidelog.tenant_keys OWNER TO fidelog_owner;
 
+CREATE TABLE fidelog.tiles (
+    tenant_id text NOT NULL COLLATE pg_catalog."C",
+    level smallint NOT NULL,
+    index bigint NOT NULL,
+    hashes bytea NOT NULL,
+    CONSTRAINT tiles_hashes_check CHECK ((octet_length(hashes) = 8192)),
+    CONSTRAINT tiles_index_check CHECK ((index >= 0)),
+    CONSTRAINT tiles_level_check CHECK (((level >= 0) AND (level <= 63)))
+);
+
+ALTER TABLE fidelog.tiles OWNER TO fidelog_owner;
+
 ALTER TABLE ONLY fidelog.administration
     ADD CONSTRAINT administration_pkey PRIMARY KEY (tenant_id, log_id);
 
@@ -449,11 +414,17 @@ ALTER TABLE ONLY fidelog.api_key_uses
 ALTER TABLE ONLY fidelog.audit_index
     ADD CONSTRAINT audit_index_pkey PRIMARY KEY (tenant_id, subject, "position") INCLUDE (type, actor);
 
+ALTER TABLE ONLY fidelog.checkpoints
+    ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (tenant_id, origin, size);
+
 ALTER TABLE ONLY fidelog.client_keys
     ADD CONSTRAINT client_keys_pkey PRIMARY KEY (tenant_id, subject);
 
 ALTER TABLE ONLY fidelog.client_profiles
     ADD CONSTRAINT client_profiles_pkey PRIMARY KEY (tenant_id, client_id);
+
+ALTER TABLE ONLY fidelog.cosignatures
+    ADD CONSTRAINT cosignatures_pkey PRIMARY KEY (tenant_id, origin, size, witness);
 
 ALTER TABLE ONLY fidelog.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (tenant_id, "position");
@@ -473,6 +444,9 @@ ALTER TABLE ONLY fidelog.tail_checkpoints
 ALTER TABLE ONLY fidelog.tenant_keys
     ADD CONSTRAINT tenant_keys_pkey PRIMARY KEY (tenant_id);
 
+ALTER TABLE ONLY fidelog.tiles
+    ADD CONSTRAINT tiles_pkey PRIMARY KEY (tenant_id, level, index);
+
 CREATE INDEX agent_tasks_by_agent ON fidelog.agent_tasks USING btree (tenant_id, agent_name, status, created_position);
 
 CREATE INDEX agent_tasks_by_client ON fidelog.agent_tasks USING btree (tenant_id, client_id, created_position);
@@ -488,8 +462,6 @@ CREATE INDEX audit_index_correlation ON fidelog.audit_index USING btree (tenant_
 CREATE INDEX audit_index_decision ON fidelog.audit_index USING btree (tenant_id, decision_id, "position") WHERE (leads AND (decision_id IS NOT NULL));
 
 CREATE INDEX audit_index_type ON fidelog.audit_index USING btree (tenant_id, type, "position") WHERE leads;
-
-CREATE INDEX client_keys_destroyed ON fidelog.client_keys USING btree (tenant_id, destroyed_position) WHERE (wrapped IS NULL);
 
 CREATE UNIQUE INDEX events_idempotency_key ON fidelog.events USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
@@ -517,21 +489,9 @@ CREATE CONSTRAINT TRIGGER agent_tasks_lost_row AFTER DELETE ON fidelog.agent_tas
 
 ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_lost_row;
 
-CREATE TRIGGER client_keys_change BEFORE UPDATE ON fidelog.client_keys FOR EACH ROW WHEN ((NOT ((new.tenant_id = old.tenant_id) AND (new.subject = old.subject) AND (new.key_id = old.key_id) AND (new.created_at = old.created_at) AND (old.wrapped IS NOT NULL) AND (((new.wrapped IS NULL) AND (new.epoch = old.epoch) AND (new.destroyed_at IS NOT NULL) AND (new.destroyed_position IS NOT NULL)) OR ((new.wrapped IS NOT NULL) AND (new.epoch > old.epoch) AND (new.destroyed_at IS NULL) AND (new.destroyed_position IS NULL)))))) EXECUTE FUNCTION fidelog.refuse_key_change();
+CREATE TRIGGER checkpoints_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.checkpoints FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
 
-ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_change;
-
-CREATE TRIGGER client_keys_destroyed AFTER INSERT OR UPDATE ON fidelog.client_keys FOR EACH ROW WHEN ((new.wrapped IS NULL)) EXECUTE FUNCTION fidelog.destroyed_with_event();
-
-ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_destroyed;
-
-CREATE TRIGGER client_keys_epoch AFTER INSERT ON fidelog.client_keys REFERENCING NEW TABLE AS wrapped_now FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_earlier_epoch();
-
-ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_epoch;
-
-CREATE TRIGGER client_keys_never_removed BEFORE DELETE OR TRUNCATE ON fidelog.client_keys FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
-
-ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_never_removed;
+ALTER TABLE fidelog.checkpoints ENABLE ALWAYS TRIGGER checkpoints_never_change;
 
 CREATE TRIGGER client_profiles_bare_change BEFORE UPDATE ON fidelog.client_profiles FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.client_id = old.client_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
 
@@ -545,6 +505,10 @@ CREATE CONSTRAINT TRIGGER client_profiles_lost_row AFTER DELETE ON fidelog.clien
 
 ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_lost_row;
 
+CREATE TRIGGER cosignatures_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.cosignatures FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.cosignatures ENABLE ALWAYS TRIGGER cosignatures_never_change;
+
 CREATE TRIGGER events_follow AFTER INSERT ON fidelog.events REFERENCING NEW TABLE AS appended FOR EACH STATEMENT EXECUTE FUNCTION fidelog.events_follow();
 
 ALTER TABLE fidelog.events ENABLE ALWAYS TRIGGER events_follow;
@@ -557,17 +521,9 @@ CREATE TRIGGER logs_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.
 
 ALTER TABLE fidelog.logs ENABLE ALWAYS TRIGGER logs_never_change;
 
-CREATE TRIGGER tenant_keys_change BEFORE UPDATE ON fidelog.tenant_keys FOR EACH ROW WHEN ((NOT ((new.tenant_id = old.tenant_id) AND (new.epoch > old.epoch)))) EXECUTE FUNCTION fidelog.refuse_key_change();
+CREATE TRIGGER tiles_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.tiles FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
 
-ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_change;
-
-CREATE TRIGGER tenant_keys_epoch BEFORE INSERT ON fidelog.tenant_keys FOR EACH ROW EXECUTE FUNCTION fidelog.refuse_earlier_tenant_epoch();
-
-ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_epoch;
-
-CREATE TRIGGER tenant_keys_never_removed BEFORE DELETE OR TRUNCATE ON fidelog.tenant_keys FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
-
-ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_never_removed;
+ALTER TABLE fidelog.tiles ENABLE ALWAYS TRIGGER tiles_never_change;
 
 ALTER TABLE fidelog.administration ENABLE ROW LEVEL SECURITY;
 
@@ -579,7 +535,11 @@ CREATE POLICY all_tenants ON fidelog.agent_tasks FOR SELECT TO fidelog_auditor U
 
 CREATE POLICY all_tenants ON fidelog.audit_index FOR SELECT TO fidelog_auditor USING (true);
 
+CREATE POLICY all_tenants ON fidelog.checkpoints FOR SELECT TO fidelog_auditor USING (true);
+
 CREATE POLICY all_tenants ON fidelog.client_profiles FOR SELECT TO fidelog_auditor USING (true);
+
+CREATE POLICY all_tenants ON fidelog.cosignatures FOR SELECT TO fidelog_auditor USING (true);
 
 CREATE POLICY all_tenants ON fidelog.events FOR SELECT TO fidelog_auditor USING (true);
 
@@ -587,13 +547,19 @@ CREATE POLICY all_tenants ON fidelog.logs FOR SELECT TO fidelog_auditor USING (t
 
 CREATE POLICY all_tenants ON fidelog.tail_checkpoints FOR SELECT TO fidelog_auditor USING (true);
 
+CREATE POLICY all_tenants ON fidelog.tiles FOR SELECT TO fidelog_auditor USING (true);
+
 ALTER TABLE fidelog.api_key_uses ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.audit_index ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE fidelog.checkpoints ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE fidelog.client_keys ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.client_profiles ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fidelog.cosignatures ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.events ENABLE ROW LEVEL SECURITY;
 
@@ -607,32 +573,38 @@ CREATE POLICY own_tenant ON fidelog.api_key_uses TO fidelog_reader, fidelog_keep
 
 CREATE POLICY own_tenant ON fidelog.audit_index TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
+CREATE POLICY own_tenant ON fidelog.checkpoints TO fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
 CREATE POLICY own_tenant ON fidelog.client_keys TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.client_profiles TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
-CREATE POLICY own_tenant ON fidelog.events TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+CREATE POLICY own_tenant ON fidelog.cosignatures TO fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
-CREATE POLICY own_tenant ON fidelog.logs TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+CREATE POLICY own_tenant ON fidelog.events TO fidelog_writer, fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
+CREATE POLICY own_tenant ON fidelog.logs TO fidelog_writer, fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.tail_checkpoints TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
 CREATE POLICY own_tenant ON fidelog.tenant_keys TO fidelog_writer, fidelog_reader, fidelog_keeper USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
 
+CREATE POLICY own_tenant ON fidelog.tiles TO fidelog_reader, fidelog_keeper, fidelog_sealer USING ((tenant_id = current_setting('fidelog.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('fidelog.tenant_id'::text, true)));
+
 ALTER TABLE fidelog.tail_checkpoints ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE fidelog.tenant_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE fidelog.tiles ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA fidelog TO fidelog_writer;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_reader;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_keeper;
 GRANT USAGE ON SCHEMA fidelog TO fidelog_auditor;
+GRANT USAGE ON SCHEMA fidelog TO fidelog_sealer;
 
 REVOKE ALL ON FUNCTION fidelog.directory(known json) FROM PUBLIC;
 GRANT ALL ON FUNCTION fidelog.directory(known json) TO fidelog_reader;
-
-REVOKE ALL ON FUNCTION fidelog.erasures() FROM PUBLIC;
-GRANT ALL ON FUNCTION fidelog.erasures() TO fidelog_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.administration TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.administration TO fidelog_reader;
@@ -656,32 +628,33 @@ GRANT SELECT,INSERT ON TABLE fidelog.events TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.events TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.events TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.events TO fidelog_auditor;
+GRANT SELECT ON TABLE fidelog.events TO fidelog_sealer;
 
 GRANT SELECT ON TABLE fidelog.audit_index_rows TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.audit_index_rows TO fidelog_auditor;
 
+GRANT SELECT,INSERT ON TABLE fidelog.checkpoints TO fidelog_sealer;
+GRANT SELECT ON TABLE fidelog.checkpoints TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.checkpoints TO fidelog_auditor;
+
 GRANT SELECT,INSERT ON TABLE fidelog.client_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_keeper;
-
-GRANT UPDATE(epoch) ON TABLE fidelog.client_keys TO fidelog_keeper;
-
-GRANT UPDATE(wrapped) ON TABLE fidelog.client_keys TO fidelog_writer;
-GRANT UPDATE(wrapped) ON TABLE fidelog.client_keys TO fidelog_keeper;
-
-GRANT UPDATE(destroyed_at) ON TABLE fidelog.client_keys TO fidelog_writer;
-
-GRANT UPDATE(destroyed_position) ON TABLE fidelog.client_keys TO fidelog_writer;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.client_profiles TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE fidelog.client_profiles TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_auditor;
 
+GRANT SELECT,INSERT ON TABLE fidelog.cosignatures TO fidelog_sealer;
+GRANT SELECT ON TABLE fidelog.cosignatures TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.cosignatures TO fidelog_auditor;
+
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.logs TO fidelog_auditor;
+GRANT SELECT ON TABLE fidelog.logs TO fidelog_sealer;
 
 GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_writer;
 GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_reader;
@@ -690,6 +663,7 @@ GRANT UPDATE(lock_grant) ON TABLE fidelog.logs TO fidelog_keeper;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_keeper;
+GRANT SELECT ON TABLE fidelog.migrations TO fidelog_sealer;
 GRANT SELECT ON TABLE fidelog.migrations TO fidelog_auditor;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.tail_checkpoints TO fidelog_keeper;
@@ -699,8 +673,7 @@ GRANT SELECT ON TABLE fidelog.tail_checkpoints TO fidelog_auditor;
 
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_reader;
-GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_keeper;
 
-GRANT UPDATE(epoch) ON TABLE fidelog.tenant_keys TO fidelog_keeper;
-
-GRANT UPDATE(wrapped) ON TABLE fidelog.tenant_keys TO fidelog_keeper;
+GRANT SELECT,INSERT ON TABLE fidelog.tiles TO fidelog_sealer;
+GRANT SELECT ON TABLE fidelog.tiles TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.tiles TO fidelog_auditor;

@@ -71,7 +71,7 @@ class PlaceHold(_OfClient):
     """Nothing of the client may be erased until the hold is lifted."""
 
     hold_id: str
-    reason: Sealed
+    grounds: Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class LiftHold(_OfClient):
     """The hold's reason is gone."""
 
     hold_id: str
-    reason: Sealed
+    grounds: Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,8 @@ Events = tuple[tuple[str, ErasureEvent], ...]
 def decide(standing: Standing | None, command: ErasureCommand, now: datetime) -> Events | Refusal:
     """`standing` is None when there is no such client; `now` is the time of recording."""
     if isinstance(command, EraseAgain):
+        if standing is not None and status(standing) == ERASED:
+            return ()  # another process was faster
         return _one(ClientErasedAgain(command.client_id, command.position))
     if standing is None:
         return ClientNotFound()
@@ -141,13 +143,13 @@ def _one(event: ErasureEvent) -> Events:
 def _place(standing: Standing, command: PlaceHold, now: datetime) -> Events | Refusal:
     if command.hold_id in standing["holds"]:
         return HoldStands()
-    return _one(LegalHoldPlaced(command.client_id, command.hold_id, command.reason))
+    return _one(LegalHoldPlaced(command.client_id, command.hold_id, command.grounds))
 
 
 def _lift(standing: Standing, command: LiftHold, now: datetime) -> Events | Refusal:
     if command.hold_id not in standing["holds"]:
         return HoldNotFound()
-    return _one(LegalHoldLifted(command.client_id, command.hold_id, command.reason))
+    return _one(LegalHoldLifted(command.client_id, command.hold_id, command.grounds))
 
 
 def _retain(standing: Standing, command: RetainRecords, now: datetime) -> Events | Refusal:

@@ -37,13 +37,13 @@ class ErasureEvent:
 @dataclass(frozen=True)
 class LegalHoldPlaced(ErasureEvent):
     hold_id: str
-    reason: Sealed
+    grounds: Sealed
 
 
 @dataclass(frozen=True)
 class LegalHoldLifted(ErasureEvent):
     hold_id: str
-    reason: Sealed
+    grounds: Sealed
 
 
 @dataclass(frozen=True)

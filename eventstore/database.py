@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict
 
-Login = Literal["owner", "writer", "reader", "keeper", "auditor", "superuser"]
-LOGINS: tuple[Login, ...] = ("owner", "writer", "reader", "keeper", "auditor")
+Login = Literal["owner", "writer", "reader", "keeper", "sealer", "auditor", "superuser"]
+LOGINS: tuple[Login, ...] = ("owner", "writer", "reader", "keeper", "sealer", "auditor")
 
 _SESSION = {
     # pg_temp last, or a temporary table could shadow one of ours.
@@ -38,6 +38,7 @@ _SETTINGS: Mapping[Login, Mapping[str, str]] = {
     "writer": _WRITER,
     "reader": {"jit": "off"},
     "keeper": {"idle_in_transaction_session_timeout": "10s"},
+    "sealer": {"idle_in_transaction_session_timeout": "10s", "synchronous_commit": "on", "jit": "off"},
 }
 
 READ_SECONDS = 5.0

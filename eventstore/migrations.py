@@ -18,7 +18,9 @@ CREATE TABLE IF NOT EXISTS fidelog.migrations (
     sha256      text NOT NULL,
     applied_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 )"""
-_READABLE = "GRANT SELECT ON fidelog.migrations TO fidelog_writer, fidelog_reader, fidelog_keeper, fidelog_auditor"
+_READABLE = """
+GRANT SELECT ON fidelog.migrations
+TO fidelog_writer, fidelog_reader, fidelog_keeper, fidelog_sealer, fidelog_auditor"""
 
 
 class MigrationError(Exception):

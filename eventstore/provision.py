@@ -37,8 +37,9 @@ async def prepare(url: str) -> None:
         await check_server(connection)
         await connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # until the connection ends
         try:
+            before = await _logins(connection)
             await connection.execute(resources.files("eventstore").joinpath("sql", "roles.sql").read_bytes())
-            await _own_schema(connection)
+            await _own_schema(connection, made=await _logins(connection) - before)
         except psycopg.errors.InsufficientPrivilege as error:
             raise MigrationError(
                 f"this login may not prepare the database ({error.diag.message_primary}); migrate once as a "
@@ -46,20 +47,27 @@ async def prepare(url: str) -> None:
             ) from error
 
 
-async def _own_schema(connection: psycopg.AsyncConnection[Any]) -> None:
+async def _logins(connection: psycopg.AsyncConnection[Any]) -> frozenset[str]:
+    """Which of the roles of our logins there are."""
+    names = [f"fidelog_{login}" for login in LOGINS]
+    cursor = await connection.execute("SELECT rolname::text FROM pg_roles WHERE rolname = ANY (%s)", (names,))
+    return frozenset(name for (name,) in await cursor.fetchall())
+
+
+async def _own_schema(connection: psycopg.AsyncConnection[Any], made: frozenset[str]) -> None:
+    """Make the schema unless it is there; `made` are the roles that are new."""
     cursor = await connection.execute(
         "SELECT 1 FROM pg_namespace WHERE nspname = 'fidelog' AND nspowner = 'fidelog_owner'::regrole"
     )
-    if await cursor.fetchone() is not None:
-        return
+    stands = await cursor.fetchone() is not None
     cursor = await connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     row = await cursor.fetchone()
     if row is not None and not row[0]:
-        # Connections of the fallback URL take their role at start-up: its user must be a member of all five.
-        for login in LOGINS:
-            grant = sql.SQL("GRANT {} TO current_user").format(sql.Identifier(f"fidelog_{login}"))
-            await connection.execute(grant)
-    await connection.execute("CREATE SCHEMA IF NOT EXISTS fidelog AUTHORIZATION fidelog_owner")
+        # Connections of the fallback URL take their role at start-up: its user must be a member of all.
+        for name in sorted(made if stands else await _logins(connection)):
+            await connection.execute(sql.SQL("GRANT {} TO current_user").format(sql.Identifier(name)))
+    if not stands:
+        await connection.execute("CREATE SCHEMA IF NOT EXISTS fidelog AUTHORIZATION fidelog_owner")
 
 
 async def check_server(connection: psycopg.AsyncConnection[Any]) -> None:

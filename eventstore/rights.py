@@ -109,7 +109,7 @@ def read(text: str) -> Granted:
 
 
 def write(found: Iterable[Right]) -> str:
-    """The table of what the five roles were granted."""
+    """The table of what the roles were granted."""
     by_role = {role(login): login for login in LOGINS if login != "owner"}
     lines = [
         f"{by_role[right.login]} {right.privilege} {right.name}\n"

@@ -127,10 +127,11 @@ class Queries:
         return now, task_ids
 
     async def erased_since(self, tenant_id: str, after: int, limit: int) -> tuple[dict[str, int], list[str]]:
-        """Clients erased after the position, in order, with the positions of their erasures; and open tasks of theirs."""
+        """Clients erased after the position, in order, with the positions of their erasures; and at most
+        `limit` open tasks of theirs."""
         rows = await self._reader.rows(tenant_id, TASKS_OF_ERASED, (tenant_id, after, limit))
         erased = {subject: position for subject, position, _ in rows}
-        return erased, [task_id for _, _, task_id in rows if task_id is not None]
+        return erased, [task_id for _, _, task_id in rows if task_id is not None][:limit]
 
     async def _found(self, tenant_id: str, model: ReadModel, row: tuple[Any, ...], as_of: int | None) -> Found | None:
         *columns, subject, key_id, epoch, wrapped = row
@@ -158,6 +159,7 @@ CONTEXTS = {
     "result": "task.result",
     "error": "task.error",
     "reason": "task.reason",
+    "grounds": "client.grounds",
 }
 """What each sealed field is bound to when it is encrypted (docs/spec/event-record.md)."""
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable
 from api.identity.caller import Caller
 from domain.administration import RecordAccess, RecordRefusal, grouped
 from eventstore.errors import StoreError
-from eventstore.records import Command, Envelope
-from eventstore.vault.vault import Vault
-from eventstore.writer.writer import Writer
+from eventstore.records import Command
+from eventstore.writer.internal import InternalCommands
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +24,9 @@ class Accesses:
     operator, whom nothing proves."""
 
     def __init__(
-        self,
-        writer: Writer,
-        vault: Vault,
-        ids: Callable[[], str],
-        *,
-        everybody: bool,
-        clock: Callable[[], float] = time.monotonic,
+        self, internal: InternalCommands, *, everybody: bool, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._writer = writer
-        self._vault = vault
-        self._ids = ids
+        self._internal = internal
         self._everybody = everybody
         self._clock = clock
         self._refused: dict[tuple[str, str | None, str, str], float] = {}
@@ -56,8 +47,7 @@ class Accesses:
         """Record that the clients' data is about to be shown; when this returns, it is durable. Raises StoreError."""
         each_once = list(dict.fromkeys(clients))
         for group in grouped(each_once) if each_once else []:
-            command = RecordAccess(route, group, purpose, caller.credential)
-            await self._writer.submit(self._envelope(caller, actor, command, correlation_id))
+            await self._submit(caller, actor, RecordAccess(route, group, purpose, caller.credential), correlation_id)
 
     async def refused(
         self, caller: Caller, actor: str, route: str, status: int, reason: str, correlation_id: str | None
@@ -73,19 +63,11 @@ class Accesses:
             del self._refused[next(iter(self._refused))]
         command = RecordRefusal(route, status, reason, caller.credential)
         try:
-            await self._writer.submit(self._envelope(caller, actor, command, correlation_id))
+            await self._submit(caller, actor, command, correlation_id)
         except StoreError as error:
             log.warning("a refusal could not be recorded: %s", error)
 
-    def _envelope(self, caller: Caller, actor: str, command: Command, correlation_id: str | None) -> Envelope:
-        command_id = self._ids()
-        return Envelope(
-            tenant_id=caller.tenant_id,
-            actor=actor,
-            command=command,
-            command_id=command_id,
-            idempotency_key=self._vault.idempotency_key(caller.tenant_id, actor, "internal", command_id),
-            request_hash=None,
-            correlation_id=correlation_id or command_id,
-            on_behalf_of=caller.on_behalf_of,
+    async def _submit(self, caller: Caller, actor: str, command: Command, correlation_id: str | None) -> None:
+        await self._internal.submit(
+            caller.tenant_id, actor, command, correlation_id=correlation_id, on_behalf_of=caller.on_behalf_of
         )

@@ -9,7 +9,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from api.identity.caller import Caller, proven
-from api.identity.keys import ApiKey, parse
+from api.identity.keys import ApiKey, draw, parse
 from domain import administration
 from eventstore.reading import Reader
 from eventstore.statements import statement
@@ -165,7 +165,7 @@ class Directory:
         if key.key_id not in self._keys:
             await self._look_again()
         known = self._keys.get(key.key_id)
-        if known is None or not hmac.compare_digest(known.secret_hash, self.secret_hash(known.caller.tenant_id, key)):
+        if known is None or not hmac.compare_digest(known.secret_hash, self._secret_hash(known.caller.tenant_id, key)):
             return None
         self._proven[token] = known
         return known
@@ -178,7 +178,24 @@ class Directory:
             await asyncio.sleep(early)
         await self.refresh(self._clock() - sent)
 
-    def secret_hash(self, tenant_id: str, key: ApiKey) -> bytes:
+    def draw(
+        self,
+        tenant_id: str,
+        actor: str | None,
+        roles: Iterable[str] | None,
+        valid_seconds: int,
+        replaces: str | None = None,
+        overlap_seconds: int = 0,
+    ) -> tuple[ApiKey, administration.IssueKey]:
+        """A new key for the tenant, and the command that makes it hold. Nothing keeps the key itself."""
+        key = draw()
+        secret_hash = self._secret_hash(tenant_id, key).hex()
+        named = None if roles is None else tuple(roles)
+        return key, administration.IssueKey(
+            key.key_id, secret_hash, actor, named, valid_seconds, replaces, overlap_seconds
+        )
+
+    def _secret_hash(self, tenant_id: str, key: ApiKey) -> bytes:
         """The keyed hash under which the key's secret is stored."""
         return self._vault.credential_hash(tenant_id, str(key))
 

@@ -38,6 +38,9 @@ class Need:
     """Whether it shows personal data: then the read is recorded, and some roles state a purpose."""
     told_more: bool = False
     """A public route that tells a caller with a credential more."""
+    of_process: bool = False
+    """Tells of this process alone. Where only this machine is served it needs no credential, and so no database to find
+    one in; how often it is asked is not counted."""
 
     @property
     def public(self) -> bool:
@@ -72,7 +75,7 @@ ROUTES: dict[str, Need] = {
     "POST /admin/keys": Need((ADMIN,)),
     "GET /admin/keys": Need((ADMIN,)),
     "DELETE /admin/keys/{key_id}": Need((ADMIN,)),
-    "GET /metrics": Need((ADMIN,)),
+    "GET /metrics": Need((ADMIN,), of_process=True),
     "GET /livez": _PUBLIC,
     "GET /readyz": Need(told_more=True),
     "GET /openapi.json": _PUBLIC,

@@ -10,7 +10,6 @@ from api.answer import Answer
 from api.backend import Backend
 from api.call import Call
 from api.headers import CommandHeaders, ListHeaders
-from api.identity import keys
 from api.identity.actors import kind
 from api.identity.directory import ended
 from api.lean import Operation
@@ -50,15 +49,8 @@ class AdminRoutes:
 
     async def issue(self, call: Call) -> Answer:
         body: KeyIn = call.input
-        key = keys.draw()
-        command = administration.IssueKey(
-            key.key_id,
-            self._backend.directory.secret_hash(call.tenant_id, key).hex(),
-            body.actor,
-            None if body.roles is None else tuple(body.roles),
-            body.valid_seconds,
-            body.replaces,
-            body.overlap_seconds,
+        key, command = self._backend.directory.draw(
+            call.tenant_id, body.actor, body.roles, body.valid_seconds, body.replaces, body.overlap_seconds
         )
         receipt = await self._writes.submit(call, "/admin/keys", command)
         self._backend.directory.outdate()

@@ -78,7 +78,7 @@ class HoldRoutes:
         return written(201, content, receipt, entity_tag(receipt.events[-1].version))
 
     def _seal(self, call: Call, key: DataKey, reason: str) -> Sealed:
-        return seal(key, call.tenant_id, CONTEXTS["reason"], reason.encode())
+        return seal(key, call.tenant_id, CONTEXTS["grounds"], reason.encode())
 
     async def _submit(self, call: Call, what: str, build: Build) -> Receipt:
         client_id = call.path_parameter("client_id")

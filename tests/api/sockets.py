@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -91,12 +88,3 @@ def problem_in(got: bytes, slug: str) -> dict[str, str]:
     content = orjson.loads(body)
     assert (content["type"], content["status"]) == (f"urn:fidelog:problem:{slug}", status)
     return headers
-
-
-def until(what: str, condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
-    """Poll until the condition is true; its value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(0.01)
-    return value

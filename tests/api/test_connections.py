@@ -14,10 +14,11 @@ import pytest
 from api.limits import RequestLimits
 from tests.api.conftest import Caller as ApiCaller
 from tests.api.conftest import client_body, fresh_agent, problem
-from tests.api.sockets import Caller, until
+from tests.api.sockets import Caller
 from tests.clusters import Cluster
 from tests.processes.fidelog_process import tenant_locked
 from tests.running import RunningApi, running_api
+from tests.waiting import until
 
 HALF = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nx-"
 WHOLE = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"

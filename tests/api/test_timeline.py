@@ -98,7 +98,8 @@ def test_an_erased_clients_timeline_stays(pg: Cluster, database: Database, fresh
 DATA = {
     "client_id": "c", "task_id": "t", "agent_name": "advisor", "risk_profile": "growth", "priority": 1, "attempt": 3,
     "lease_seconds": 60, "claim_token": None, "retryable": False, "full_name": {"s": "SEALED"}, "payload": {"s": "SEALED"},
-    "result": {"s": "SEALED"}, "error": {"s": "SEALED"}, "reason": {"s": "SEALED"}, "tenant": "acme", "key_id": "k3v9d2ma",
+    "result": {"s": "SEALED"}, "error": {"s": "SEALED"}, "reason": {"s": "SEALED"}, "grounds": {"s": "SEALED"},
+    "tenant": "acme", "key_id": "k3v9d2ma",
     "actor": "agent:reb", "expires_at": "2027-01-01T00:00:00.000000Z", "route": "GET /tasks", "status": 403,
     "hold_id": "m-1", "record_class": "account", "counts_from": "2026-01-31", "legal_basis": "GDPR 17", "action": "approval",
     "cause": "legal-hold", "requested_by": "user:olga", "position": 41,

@@ -182,6 +182,7 @@ def test_an_erasure_holds_in_a_restored_log_whatever_it_knows() -> None:
         state = story.given(again).states[NAME]
         assert state.erased
         assert story.when(client.RecordClient("c", sealed("Zoë"), "growth")) == Erased()
+        assert story.when(EraseAgain("c", 41)) == (), "two processes that start at once do it once"
 
 
 def test_unknown_clients_have_nothing_to_erase() -> None:

@@ -22,7 +22,7 @@ CHANGES = (
     "TRUNCATE fidelog.events",
 )
 
-EVERY_LOGIN: tuple[Login, ...] = ("owner", "writer", "reader", "keeper", "auditor", "superuser")
+EVERY_LOGIN: tuple[Login, ...] = ("owner", "writer", "reader", "keeper", "sealer", "auditor", "superuser")
 
 
 def write(pg: Cluster, database: Database, *clients: str) -> None:
@@ -73,7 +73,7 @@ def test_not_even_a_superuser_who_turns_ordinary_triggers_off(database: Database
     assert rows(database, "SELECT count(*) FROM fidelog.events") == [(1,)]
 
 
-@pytest.mark.parametrize("login", ["writer", "reader", "keeper", "auditor"])
+@pytest.mark.parametrize("login", ["writer", "reader", "keeper", "sealer", "auditor"])
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -137,6 +137,35 @@ def test_forged_positions_versions_times_and_tenants_are_refused(
     assert rows(database, "SELECT count(*) FROM fidelog.events") == [(1,)]
 
 
+PROOF = {
+    "tiles": "VALUES ('{tenant}', 0, 0, decode(repeat('00', 8192), 'hex'))",
+    "checkpoints": "VALUES ('{tenant}', 'example.com/log', 1, decode(repeat('00', 32), 'hex'), 'note')",
+    "cosignatures": "VALUES ('{tenant}', 'example.com/log', 1, 'witness', 'line')",
+}
+
+
+@pytest.mark.parametrize("table", PROOF)
+def test_what_was_sealed_never_changes(database: Database, table: str) -> None:
+    """The sealer inserts for its own tenant and nobody else does; no login, owner and superuser included, changes or
+    removes a tile, a checkpoint or a cosignature, also when no row matches and ordinary triggers are off."""
+    insert, column = f"INSERT INTO fidelog.{table} {PROOF[table]}", "hashes" if table == "tiles" else "tenant_id"
+    for login in ("writer", "reader", "keeper", "auditor"):
+        assert refused(database, login, insert.format(tenant=TENANT)) == "42501"
+    assert refused(database, "sealer", insert.format(tenant="other")) == "42501"
+    for change in (
+        f"UPDATE fidelog.{table} SET {column} = {column}",
+        f"DELETE FROM fidelog.{table}",
+        f"TRUNCATE fidelog.{table}",
+    ):
+        for login in EVERY_LOGIN:
+            assert refused(database, login, change) in {"FL001", "42501"}
+        assert refused(database, "superuser", "SET session_replication_role = replica", change) == "FL001"
+    with psycopg.connect(database.url("sealer")) as connection:
+        connection.execute("SELECT set_config('fidelog.tenant_id', %s, false)", (TENANT,))
+        assert connection.execute(insert.format(tenant=TENANT).encode()).rowcount == 1
+        connection.rollback()
+
+
 def test_no_upsert_on_events(database: Database) -> None:
     """P2: ON CONFLICT DO UPDATE is an UPDATE."""
     values = {"tenant": TENANT, "position": 1, "stream": "client-c", "version": 1, "time": "clock_timestamp()"}
@@ -184,12 +213,12 @@ def test_the_writer_changes_a_row_only_with_its_version_and_position(database: D
 
 TENANT_TABLES = (
     "logs", "events", "client_keys", "tenant_keys", "tail_checkpoints", "client_profiles", "agent_tasks", "audit_index",
-    "administration",
+    "administration", "tiles", "checkpoints", "cosignatures",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("table", TENANT_TABLES)
-@pytest.mark.parametrize("login", ["writer", "reader", "keeper"])
+@pytest.mark.parametrize("login", ["writer", "reader", "keeper", "sealer"])
 @pytest.mark.parametrize("tenant", ["other", None])
 def test_a_forgotten_predicate_shows_no_row_of_another_tenant(
     pg: Cluster, database: Database, login: Login, table: str, tenant: str | None
@@ -231,7 +260,7 @@ def test_the_guards_are_always_on(database: Database) -> None:
         "SELECT t.tgname, t.tgenabled::text FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid"
         " WHERE c.relnamespace = 'fidelog'::regnamespace AND NOT t.tgisinternal",
     )
-    assert len(found) == 19
+    assert len(found) == 22
     assert {flag for _, flag in found} == {"A"}
 
 

@@ -103,8 +103,9 @@ def held_start(folders: Folders) -> Iterator[FileLock]:
 
 
 def test_the_port_answers_before_the_database_starts(folders: Folders, held_start: FileLock) -> None:
-    """While PostgreSQL is not up: alive, not ready, reads and writes 503 with Retry-After, and no ready line."""
-    served = folders.serve()
+    """While PostgreSQL is not up: alive, not ready, reads and writes 503 with Retry-After, and no ready line. Metrics are
+    answered, except where a credential is needed and cannot be looked up."""
+    served, reached = folders.serve(), folders.serve(FIDELOG_HOST="0.0.0.0")
     http = served.client(f"http://127.0.0.1:{served.bound_port()}")
     assert http.get("/livez").status_code == 200
     assert http.get("/readyz").status_code == 503
@@ -112,6 +113,9 @@ def test_the_port_answers_before_the_database_starts(folders: Folders, held_star
     assert unavailable(http.post("/clients", json=CLIENT))
     paths = ("/clients/c1", "/tasks/550e8400-e29b-41d4-a716-446655440000", "/audit/events", "/audit/events/1")
     reads = {path: http.get(path).status_code for path in paths}
+    assert http.get("/metrics").text.startswith("# HELP ")
+    assert unavailable(reached.client(f"http://127.0.0.1:{reached.bound_port()}").get("/metrics"))
+    reached.kill()
     assert served.stdout() == ""
     held_start.release()
     served.ready()

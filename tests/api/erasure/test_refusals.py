@@ -24,7 +24,7 @@ def test_a_hold_stands_against_it_and_the_refusal_is_recorded(house: House) -> N
     placed = house.officer.post(f"{path}/holds", json={"hold_id": "m-1", "reason": "litigation"})
     assert (placed.status_code, placed.json()) == (201, {"client_id": client_id, "hold_id": "m-1", "status": "placed"})
     (event,) = house.events(client_id, "LegalHoldPlaced")
-    assert event["data"]["reason"] == "litigation"
+    assert event["data"]["grounds"] == "litigation"
     again = problem(house.officer.post(f"{path}/holds", json={"hold_id": "m-1", "reason": "?"}), "wrong-state")
     assert again["hold_status"] == "placed"
     key = {"idempotency-key": f"erase-{client_id}"}

@@ -13,10 +13,9 @@ import pytest
 from api.administer import ACTOR
 from api.database import open_vault
 from api.identity import keys
-from domain.administration import CreateTenant, IssueKey, RevokeKey
-from eventstore.ids import RandomIds
+from domain.administration import CreateTenant, RevokeKey
 from eventstore.provision import create_tenant
-from eventstore.records import Command, Envelope, Receipt
+from eventstore.records import Command, Receipt
 from tests.clusters import Cluster
 from tests.running import RunningApi, running_api
 
@@ -37,11 +36,7 @@ class Door:
         backend = self.api.backend
 
         async def submit() -> Receipt:
-            command_id = RandomIds()()
-            key = backend.vault.idempotency_key(tenant_id, ACTOR, "internal", command_id)
-            envelope = Envelope(tenant_id, ACTOR, command, command_id, key, None, command_id)
-            receipt = await backend.writer.submit(envelope)
-            assert isinstance(receipt, Receipt)
+            receipt = await backend.internal.submit(tenant_id, ACTOR, command)
             await backend.directory.refresh()
             return receipt
 
@@ -50,9 +45,8 @@ class Door:
 
     def key(self, actor: str, *roles: str, tenant: str = HOME, seconds: int = 3600, **more: Any) -> keys.ApiKey:
         """A new key."""
-        key = keys.draw()
-        secret_hash = self.api.backend.directory.secret_hash(tenant, key).hex()
-        self.record(tenant, IssueKey(key.key_id, secret_hash, actor, roles, seconds, **more))
+        key, command = self.api.backend.directory.draw(tenant, actor, roles, seconds, **more)
+        self.record(tenant, command)
         return key
 
     def revoke(self, key: keys.ApiKey, tenant: str = HOME) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from api.identity.roles import ROUTES
 from tests.api.conftest import client_body, fresh_agent, fresh_client, task_body
 from tests.api.identity.conftest import Door
+from tests.waiting import until
 
 WAITING = """SELECT count(*)::int FROM pg_stat_activity
     WHERE datname = current_database() AND usename = 'fidelog_writer' AND wait_event_type = 'Lock'"""
@@ -62,11 +62,8 @@ def test_the_answer_waits_for_the_record(door: Door, story: dict[str, str]) -> N
     with psycopg.connect(door.superuser_url) as holder, ThreadPoolExecutor(1) as threads:
         holder.execute("SELECT 1 FROM fidelog.logs WHERE tenant_id = 'default' FOR NO KEY UPDATE")
         asked = threads.submit(reader.get, f"/clients/{story['client_id']}")
-        deadline = time.monotonic() + 10
         with psycopg.connect(door.superuser_url, autocommit=True) as watcher:
-            while watcher.execute(WAITING).fetchone() != (1,):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            until("the record waits", lambda: watcher.execute(WAITING).fetchone() == (1,))
         assert not asked.done()
         holder.rollback()
         assert asked.result().status_code == 200

@@ -11,10 +11,7 @@ import pytest
 from api.administer import ACTOR
 from api.identity import directory as directories
 from api.identity import keys
-from domain.administration import IssueKey
-from eventstore.ids import RandomIds
 from eventstore.provision import create_tenant
-from eventstore.records import Envelope
 from eventstore.vault.keys import MasterKeys
 from eventstore.vault.vault import Vault
 from tests.api.conftest import problem
@@ -23,11 +20,9 @@ from tests.api.identity.conftest import HOME, Door
 
 async def issued_elsewhere(door: Door) -> keys.ApiKey:
     """A key that another process issued: this one was not told."""
-    backend, key, command_id = door.api.backend, keys.draw(), RandomIds()()
-    secret_hash = backend.directory.secret_hash(HOME, key).hex()
-    command = IssueKey(key.key_id, secret_hash, "user:ada", ("advisor",), 60)
-    named = backend.vault.idempotency_key(HOME, ACTOR, "internal", command_id)
-    await backend.writer.submit(Envelope(HOME, ACTOR, command, command_id, named, None, command_id))
+    backend = door.api.backend
+    key, command = backend.directory.draw(HOME, "user:ada", ["advisor"], 60)
+    await backend.internal.submit(HOME, ACTOR, command)
     return key
 
 

@@ -134,7 +134,7 @@ def tables(url: str) -> list[tuple[str, str]]:
                JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
                CROSS JOIN pg_roles AS r
                WHERE c.relnamespace = 'fidelog'::regnamespace AND c.relkind IN ('r', 'v')
-                 AND r.rolname IN ('fidelog_writer', 'fidelog_reader', 'fidelog_keeper')
+                 AND r.rolname IN ('fidelog_writer', 'fidelog_reader', 'fidelog_keeper', 'fidelog_sealer')
                  AND has_table_privilege(r.oid, c.oid, 'SELECT') ORDER BY 1, 2"""
         ).fetchall()
 
@@ -166,7 +166,7 @@ def test_no_login_writes_in_anothers_name(door: Door) -> None:
         found = connection.execute(
             """SELECT c.relname, r.rolname FROM pg_class AS c CROSS JOIN pg_roles AS r
                WHERE c.relnamespace = 'fidelog'::regnamespace AND c.relkind = 'r' AND c.relname <> 'migrations'
-                 AND r.rolname IN ('fidelog_writer', 'fidelog_reader', 'fidelog_keeper')
+                 AND r.rolname IN ('fidelog_writer', 'fidelog_reader', 'fidelog_keeper', 'fidelog_sealer')
                  AND has_table_privilege(r.oid, c.oid, 'INSERT') ORDER BY 1, 2"""
         ).fetchall()
     assert ("events", "fidelog_writer") in found

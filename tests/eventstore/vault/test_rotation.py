@@ -23,7 +23,7 @@ from eventstore.vault.keys import FORGOTTEN_AFTER_SECONDS, KeyUnavailable, Maste
 from eventstore.vault.rotation import RotationRunning, bring_back, rotate
 from eventstore.vault.vault import KeyRow, Vault, unseal
 from tests.clusters import CLEAR_NAMES, Cluster
-from tests.eventstore.writer.harness import envelope, rows, writing
+from tests.eventstore.writer.harness import envelope, erasing, rows, writing
 
 NAME = CLEAR_NAMES[0]
 CLIENTS = [f"c-{n}" for n in range(450)]
@@ -246,13 +246,9 @@ def test_a_key_destroyed_while_its_batch_is_wrapped_stays_destroyed(
 
 async def _erase(house: House, client_id: str) -> None:
     """Erase without asking anybody, as after a restore."""
-    from api.erasures import Erasures
-    from domain.erasure import EraseAgain
-
     vault = await house.vault()
     async with writing(house.database, vault) as writer:
-        erasures = Erasures(house.state, vault)
-        await writer.submit(erasures._envelope(DEFAULT_TENANT, EraseAgain(client_id, 1)))
+        await writer.submit(erasing(vault, client_id))
         with pytest.raises(SubjectErased):
             await writer.submit(envelope(vault, client_id))
 

@@ -20,6 +20,7 @@ from eventstore.ids import RandomIds
 from eventstore.reading import Log, Reader
 from eventstore.records import Envelope, Receipt
 from eventstore.writer.engine import NewerFold
+from eventstore.writer.internal import InternalCommands
 from projections.engine import engine as product_engine
 from projections.engine import read_models
 from projections.queries import Queries
@@ -227,7 +228,7 @@ def test_the_older_processs_sweep_is_not_held_up_by_newer_rows(pg: Cluster, data
             await reader.open()
             engine = product_engine()
             queries = Queries(reader, Log(reader, engine.codec), old.vault, read_models(engine))
-            await LeaseSweep(TENANT, queries, old.writer, old.vault, RandomIds()).turn()
+            await LeaseSweep(TENANT, queries, InternalCommands(old.writer, old.vault, RandomIds())).turn()
             await reader.close()
             assert (holder(database, mine), holder(database, theirs)) == ((None, 1), ("version 2", 2))
 
