@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -70,12 +71,21 @@ class MonthlyRotation:
         self._settings = settings
         self._database = database
         self._clock = clock
+        self._stopping = threading.Event()
 
     async def run(self) -> None:
         """For ever; what stands in the way is logged, and tried again at the next turn."""
-        while True:
-            await self.turn()
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+        try:
+            while True:
+                await self.turn()
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
+        finally:
+            self._stopping.set()
+
+    def _go_on(self, keys: int) -> None:
+        """The process that stops waits for no rotation: the next one goes on with it."""
+        if self._stopping.is_set():
+            raise RotationRunning("the service stops")
 
     async def turn(self) -> Rotated | None:
         """Rotate if it is time; what was done."""
@@ -83,7 +93,7 @@ class MonthlyRotation:
         try:
             if days is None or self._clock() - begun_at(self._settings.state_dir) < days * DAY:
                 return None
-            done = await asyncio.to_thread(rotate_of, self._database, self._settings.state_dir, lambda keys: None)
+            done = await asyncio.to_thread(rotate_of, self._database, self._settings.state_dir, self._go_on)
         except RotationRunning:
             return None
         except (OSError, KeyUnavailable, psycopg.Error) as error:

@@ -31,6 +31,8 @@ def rotate_command(settings: Settings) -> int:
             done = rotate_of(database, settings.state_dir, lambda keys: bar.update(task, advance=keys))
     except RotationRunning as error:
         raise SettingsError(f"{error}; wait until it is done") from None
+    except OSError as error:
+        raise SettingsError(f"the state folder {settings.state_dir} cannot be written ({error.strerror})") from error
     finally:
         if server is not None:
             server.leave()
