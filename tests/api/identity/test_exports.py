@@ -125,7 +125,10 @@ def test_any_two_sizes_are_connected(officer: httpx.Client, client_id: str) -> N
         hashes = [base64.b64decode(one) for one in older["hashes"]]
         verify_consistency(size, newest.size, root(officer, size), newest.root, hashes)
     assert officer.get("/audit/consistency", params={"old": 3}).json()["new"] >= newest.size
-    for query, parameter in (({"old": 5, "new": 4}, "old"), ({"old": 5, "new": 10**9}, "new"), ({"old": 10**9}, "new")):
+    asked: list[tuple[dict[str, int], str]] = [
+        ({}, "old"), ({"old": 5, "new": 4}, "old"), ({"old": 5, "new": 10**9}, "new"), ({"old": 10**9}, "new"),
+    ]  # fmt: skip
+    for query, parameter in asked:
         refused = problem(officer.get("/audit/consistency", params=query), "invalid-request")
         assert [fault["parameter"] for fault in refused["errors"]] == [parameter]
 
