@@ -1,6 +1,7 @@
-"""Who may come in, and who looked: API keys on stream `log-admin`, accesses and refusals on stream `log-access`.
+"""Who may come in, and who looked: API keys on stream `log-admin`, accesses and refusals on stream `log-access`; and what a
+restore lost, on stream `log-incarnation`.
 
-Both are streams of the tenant's log itself, category `log`. A key's secret is never here: only its keyed hash.
+All are streams of the tenant's log itself, category `log`. A key's secret is never here: only its keyed hash.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from domain.decider import Fold, Recorded
 from domain.refusals import KeyEnded, KeyExists, KeyNotFound, Refusal, TenantExists
 
 CATEGORY = "log"
-ADMIN, ACCESS = "log-admin", "log-access"
+ADMIN, ACCESS, INCARNATION = "log-admin", "log-access", "log-incarnation"
 
 Key = Mapping[str, Any]
 """An API key in the state: {"actor", "roles", "secret_hash", "issued_at", "expires_at", "revoked_at", "replaces"}; times as
@@ -86,7 +87,25 @@ class RecordRefusal:
     selection = None
 
 
-AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal
+@dataclass(frozen=True, slots=True)
+class Reincarnate:
+    """The log goes on under another origin."""
+
+    old_origin: str
+    old_checkpoint: str
+    new_origin: str
+    new_key: str
+    first_lost: int | None
+    last_lost: int | None
+    reason: str
+
+    log_id = "incarnation"
+
+    streams = (INCARNATION,)
+    selection = None
+
+
+AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal | Reincarnate
 
 # Events
 
@@ -153,11 +172,27 @@ class AccessRefused(_Administrative):
     log_id = "access"
 
 
+@dataclass(frozen=True)
+class LogReincarnated(_Administrative):
+    """The old origin signs no more. `old_checkpoint` is the newest that is known of it, as it was signed; positions from
+    `first_lost` to `last_lost` (null when none) were in it and are not in this log, or hold another event here."""
+
+    old_origin: str
+    old_checkpoint: str
+    new_origin: str
+    new_key: str
+    first_lost: int | None
+    last_lost: int | None
+    reason: str
+
+    log_id = "incarnation"
+
+
 # State
 
 
 class Administration(NamedTuple):
-    """What a stream of the log's own left: the keys by id (only on `log-admin`)."""
+    """What a stream of the log's own left: the keys by id (on `log-admin` alone)."""
 
     log_id: str
     keys: Mapping[str, Key]
@@ -186,6 +221,12 @@ def decide(
         return ((ACCESS, seen),)
     if isinstance(command, RecordRefusal):
         return ((ACCESS, AccessRefused(command.route, command.status, command.reason, command.key_id)),)
+    if isinstance(command, Reincarnate):
+        told = LogReincarnated(
+            command.old_origin, command.old_checkpoint, command.new_origin, command.new_key, command.first_lost,
+            command.last_lost, command.reason,
+        )  # fmt: skip
+        return ((INCARNATION, told),)
     state: Administration | None = states[ADMIN]
     if isinstance(command, CreateTenant):
         return ((ADMIN, TenantCreated(command.tenant_id)),) if state is None else TenantExists()
