@@ -206,7 +206,9 @@ class Call:
         for name, value in self.scope["path_params"].items():
             if not _PATTERNS[name].fullmatch(value) or (name == "position" and int(value) > MAX_POSITION):
                 self._fault(name, "must be a positive integer" if name == "position" else "is not a valid identifier")
-        self.query = self._checked_query(query) if self.scope["query_string"] else asked_nothing(query)
+        self.query = None if self.scope["query_string"] else asked_nothing(query)
+        if self.query is None:
+            self.query = self._checked_query(query)
         self.idempotency_key = self._checked_key()
         self._versions = self._checked_versions(guarded)
         self._check_purpose(personal)

@@ -101,6 +101,8 @@ class Reincarnate:
     last_lost: int | None
     reason: str
 
+    log_id = "incarnation"
+
     streams = (INCARNATION,)
     selection = None
 

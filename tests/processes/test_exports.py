@@ -80,9 +80,9 @@ def test_what_cannot_be_exported_or_verified_is_said(served: tuple[Folders, Fide
     folders, _ = served
     before = set(folders.outer.iterdir())
     for arguments in (("--tenant", "nobody"), ("--from", "yesterday"), ("--out", "/nowhere/x.zip")):
-        done = folders.run("export", *arguments)
-        assert done.returncode == 1
-        assert refusal(done.stderr)
+        status, _, err = command("export", *arguments, **folders.settings())
+        assert status == 1
+        assert refusal(err)
     assert {path for path in folders.outer.iterdir() if path.suffix == ".zip"} <= before
     status, told, _ = command("verify", "--export", "/nowhere/x.zip", "--checkpoint", "/nowhere/c")
     assert (status, said(told)["verdict"]) == (2, "not verifiable")

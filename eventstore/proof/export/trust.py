@@ -125,12 +125,12 @@ class Anchor:
         known = keys.keys if held.policy is None else keys.after(held.policy.logs)
         trusted = [key for key in known if key.name == origin]
         signed_checkpoint(note, origin, trusted)
-        newer = None if given is None else signed_checkpoint(given, origin, trusted)
+        own = None if given is None else signed_checkpoint(given, origin, trusted)
         if held.policy is not None:
             # Who witnessed a later tree witnessed all that it continues.
-            later = [given] if given is not None and newer is not None and newer.size >= self.found.size else []
+            later = [given] if given is not None and own is not None and own.size >= self.found.size else []
             _accept([note, *later], held.policy, trusted)
-        return newer
+        return own
 
     def _compare(self, given: Checkpoint, held: Held, enclosed: Consistency | None) -> None:
         sizes = sorted((given.size, self.found.size))
