@@ -536,6 +536,7 @@ CREATE INDEX audit_index_decision ON fidelog.audit_index USING btree (tenant_id,
 CREATE INDEX audit_index_type ON fidelog.audit_index USING btree (tenant_id, type, "position") WHERE leads;
 
 CREATE INDEX checkpoints_by_time ON fidelog.checkpoints USING btree (tenant_id, signed_at);
+
 CREATE INDEX client_keys_destroyed ON fidelog.client_keys USING btree (tenant_id, destroyed_position) WHERE (wrapped IS NULL);
 
 CREATE UNIQUE INDEX events_idempotency_key ON fidelog.events USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
@@ -567,6 +568,7 @@ ALTER TABLE fidelog.agent_tasks ENABLE ALWAYS TRIGGER agent_tasks_lost_row;
 CREATE TRIGGER checkpoints_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.checkpoints FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
 
 ALTER TABLE fidelog.checkpoints ENABLE ALWAYS TRIGGER checkpoints_never_change;
+
 CREATE TRIGGER client_keys_change BEFORE UPDATE ON fidelog.client_keys FOR EACH ROW WHEN ((NOT ((new.tenant_id = old.tenant_id) AND (new.subject = old.subject) AND (new.key_id = old.key_id) AND (new.created_at = old.created_at) AND (old.wrapped IS NOT NULL) AND (((new.wrapped IS NULL) AND (new.epoch = old.epoch) AND (new.destroyed_at IS NOT NULL) AND (new.destroyed_position IS NOT NULL)) OR ((new.wrapped IS NOT NULL) AND (new.epoch > old.epoch) AND (new.destroyed_at IS NULL) AND (new.destroyed_position IS NULL)))))) EXECUTE FUNCTION fidelog.refuse_key_change();
 
 ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_change;
@@ -611,9 +613,6 @@ CREATE TRIGGER logs_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.
 
 ALTER TABLE fidelog.logs ENABLE ALWAYS TRIGGER logs_never_change;
 
-CREATE TRIGGER tiles_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.tiles FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
-
-ALTER TABLE fidelog.tiles ENABLE ALWAYS TRIGGER tiles_never_change;
 CREATE TRIGGER tenant_keys_change BEFORE UPDATE ON fidelog.tenant_keys FOR EACH ROW WHEN ((NOT ((new.tenant_id = old.tenant_id) AND (new.epoch > old.epoch)))) EXECUTE FUNCTION fidelog.refuse_key_change();
 
 ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_change;
@@ -625,6 +624,10 @@ ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_epoch;
 CREATE TRIGGER tenant_keys_never_removed BEFORE DELETE OR TRUNCATE ON fidelog.tenant_keys FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
 
 ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_never_removed;
+
+CREATE TRIGGER tiles_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.tiles FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.tiles ENABLE ALWAYS TRIGGER tiles_never_change;
 
 ALTER TABLE fidelog.administration ENABLE ROW LEVEL SECURITY;
 
@@ -786,12 +789,12 @@ GRANT SELECT ON TABLE fidelog.tail_checkpoints TO fidelog_auditor;
 
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_reader;
-
-GRANT SELECT,INSERT ON TABLE fidelog.tiles TO fidelog_sealer;
-GRANT SELECT ON TABLE fidelog.tiles TO fidelog_reader;
-GRANT SELECT ON TABLE fidelog.tiles TO fidelog_auditor;
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_keeper;
 
 GRANT UPDATE(epoch) ON TABLE fidelog.tenant_keys TO fidelog_keeper;
 
 GRANT UPDATE(wrapped) ON TABLE fidelog.tenant_keys TO fidelog_keeper;
+
+GRANT SELECT,INSERT ON TABLE fidelog.tiles TO fidelog_sealer;
+GRANT SELECT ON TABLE fidelog.tiles TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.tiles TO fidelog_auditor;
