@@ -40,9 +40,9 @@ class Tenancy:
     async def start(self, database: Database) -> None:
         """Start them; each tail looks once before anybody is told how far it has got. Raises LookupError when the
         database has not the logins they need."""
+        keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
         runs = {type(sweep).__name__: sweep.run() for sweep in self._sweeps}
         if self.tails:
-            keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
             runs |= {"tail-audit_index": self.index.run(keeper_url), "seal": self.sealer.run(sealer_url)}
             if self.cosigning is not None:
                 runs["witness"] = self.cosigning.run(sealer_url)
