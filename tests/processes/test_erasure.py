@@ -140,7 +140,7 @@ def test_an_erased_client_is_found_nowhere_and_no_backup_brings_it_back(folders:
         ("system:fidelog", "client-gone"), ("system:fidelog", "client-later"),
     }  # fmt: skip
     assert key_row(folders, "gone").wrapped is None
-    assert folders.run("replay", "--check").returncode == 0
+    assert command("replay", "--check", **folders.settings())[0] == 0
     assert restored.stop() == 0
     once = folders.serve().ready()
     assert "restored" not in once.stderr(), "erased again once, and not at every start"
