@@ -22,9 +22,11 @@ def first(found: Sequence[Finding]) -> Finding | None:
     return min(found, key=lambda one: (one.position is None, one.position or 0, one.kind), default=None)
 
 
-def judged(session: Session, tenant_id: str, joined: Joining, earlier: Sequence[Earlier], events: int) -> list[Finding]:
-    """Everything that does not fit, with the events that are meant as narrow as can be told."""
-    found = [*joined.findings, *_of_earlier(joined, earlier, events)]
+def judged(
+    session: Session, tenant_id: str, joined: Joining, earlier: Sequence[Earlier], events: int, origin: str | None
+) -> list[Finding]:
+    """Everything that does not fit, with the events that are meant as narrow as can be told. `origin` is the log's now."""
+    found = [*joined.findings, *_of_earlier(joined, earlier, events, origin)]
     proven = max([_proven(joined, earlier), joined.good.size if joined.good is not None else 0])
     bad = joined.bad
     found.extend(_tile(unlike, proven, None if bad is None else bad.size) for unlike in joined.unlike)
@@ -69,11 +71,15 @@ def _proven(joined: Joining, earlier: Sequence[Earlier]) -> int:
     return max(sizes, default=0)
 
 
-def _of_earlier(joined: Joining, earlier: Sequence[Earlier], events: int) -> Iterator[Finding]:
+def _of_earlier(joined: Joining, earlier: Sequence[Earlier], events: int, origin: str | None) -> Iterator[Finding]:
     """Checkpoints that others hold: each is of these rows, or the rows are not those of its time."""
     roots, good = dict(joined.marked), 0
     for one in sorted(earlier, key=lambda one: one.checkpoint.size):
         checkpoint = one.checkpoint
+        other = origin is not None and checkpoint.origin != origin
+        if other and (checkpoint.size > events or (checkpoint.size and roots[checkpoint.size] != checkpoint.root)):
+            yield findings.other_incarnation(good + 1, checkpoint.size, one.who, checkpoint.origin, origin or "")
+            return
         if checkpoint.size > events:
             yield findings.cut(events + 1, checkpoint.size, one.who)
         elif checkpoint.size and roots[checkpoint.size] != checkpoint.root:

@@ -142,3 +142,19 @@ def test_verified_again_from_where_it_had_got_to(log: Database, kept: list[Note]
     seal(log)
     tampered(verify(log, since=reached), None, "the checkpoint of the last verification", "events 1 to 290")
     assert verify(log, since=replace(reached, checkpoint=replace(reached.checkpoint, size=999))).position == 293
+
+
+def test_another_incarnation(log: Database, kept: list[Note]) -> None:
+    """Under another origin the old one's checkpoints hold for what was restored, and what was lost is said to be."""
+    other = ORIGIN + "/2"
+    attack(log, "DELETE FROM fidelog.events WHERE position > 256", "DELETE FROM fidelog.checkpoints WHERE size > 256")
+    fill(log, EVENTS + 8, first=257)
+    with psycopg.connect(log.url("superuser")) as connection:
+        tree = GrowingTree()
+        tree.extend(leaves(connection))
+        key = SigningKey(other, Kind.LOG, bytes(31) + b"\x03")
+        publish(connection, Checkpoint(other, tree.size, tree.root), key)
+    known = Known({**KNOWN.keys, other: [key.verifier]})
+    assert verify(log, *kept[:2], known=known).outcome is Outcome.VERIFIED
+    tampered(verify(log, *kept, known=known), 257, "another incarnation", other, "events 257 to 290")
+    tampered(verify(log, *kept), None, f"is of another log, {other}")
