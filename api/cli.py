@@ -149,9 +149,11 @@ def _log_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     show = _command(of_logs, "show", "print the log's origin and keys, for verifiers and witnesses")
     show.add_argument("--json", action="store_true", help="as one JSON object, with the rotations of the key")
     rotate = _command(of_logs, "rotate-key", "sign with a new key from the next checkpoint on")
+    anew = _command(of_logs, "reincarnate", "go on under a new origin, after a restore that lost events")
+    anew.add_argument("--reason", required=True, help="why; recorded as it stands, for ever")
     adopt = _command(of_logs, "adopt", "go on from a checkpoint that a witness holds, where the state folder has none")
     adopt.add_argument("file", metavar="FILE", help="the checkpoint")
-    for command in (show, rotate, adopt):
+    for command in (show, rotate, adopt, anew):
         command.add_argument("--tenant", default="default", help="whose log (default: default)")
         command.add_argument("--origin", help="what the names of the logs begin with")
 
@@ -248,6 +250,10 @@ def _tenants(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _log(settings: Settings, options: argparse.Namespace) -> int:
+    if options.action == "reincarnate":
+        from api.reincarnating import reincarnate
+
+        return asyncio.run(reincarnate(settings, options.tenant, options.reason))
     from api import log_commands
 
     if options.action == "show":

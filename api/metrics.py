@@ -5,6 +5,7 @@ Counting is adding to plain numbers; all that Prometheus needs is made when some
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from eventstore.following import Following
 from eventstore.records import RecordedEvent
+from eventstore.sealing.sealer import Sealer
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -87,6 +89,7 @@ class Metrics(Collector):
         yield GaugeMetricFamily("fidelog_queue_commands", "Commands queued, in no batch yet.", value=self._depth())
         yield from self._events()
         yield from self._following()
+        yield self._sealed()
 
     def _events(self) -> Iterator[Metric]:
         appended = CounterMetricFamily("fidelog_events_appended", "Events appended by this process.", labels=["type"])
@@ -105,6 +108,16 @@ class Metrics(Collector):
             for tail in self._tails():
                 gauge.add_metric([tail.tenant_id, tail.name], read(tail))
             yield gauge
+
+    def _sealed(self) -> Metric:
+        gauge = GaugeMetricFamily(
+            "fidelog_checkpoint_age_seconds", "Since the newest checkpoint was signed; a log that rests signs none.",
+            labels=["tenant"],
+        )  # fmt: skip
+        for tail in self._tails():
+            if isinstance(tail, Sealer) and tail.signed_at is not None:
+                gauge.add_metric([tail.tenant_id], max(time.time() - tail.signed_at, 0.0))
+        return gauge
 
 
 _OF_A_TAIL: tuple[tuple[str, str, Callable[[Following], float]], ...] = (

@@ -1,6 +1,7 @@
-"""Who may come in, and who looked: API keys on stream `log-admin`, accesses and refusals on stream `log-access`.
+"""Who may come in, and who looked: API keys on stream `log-admin`, accesses and refusals on stream `log-access`; and what a
+restore lost, on stream `log-incarnation`.
 
-Both are streams of the tenant's log itself, category `log`. A key's secret is never here: only its keyed hash.
+All are streams of the tenant's log itself, category `log`. A key's secret is never here: only its keyed hash.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from domain.decider import Fold, Recorded
 from domain.refusals import KeyEnded, KeyExists, KeyNotFound, Refusal, TenantExists
 
 CATEGORY = "log"
-ADMIN, ACCESS = "log-admin", "log-access"
+ADMIN, ACCESS, INCARNATION = "log-admin", "log-access", "log-incarnation"
 
 Key = Mapping[str, Any]
 """An API key in the state: {"actor", "roles", "secret_hash", "issued_at", "expires_at", "revoked_at", "replaces"}; times as
@@ -88,7 +89,25 @@ class RecordRefusal:
     selection = None
 
 
-AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal | AttestationCommand
+@dataclass(frozen=True, slots=True)
+class Reincarnate:
+    """The log goes on under another origin."""
+
+    old_origin: str
+    old_checkpoint: str
+    new_origin: str
+    new_key: str
+    first_lost: int | None
+    last_lost: int | None
+    reason: str
+
+    streams = (INCARNATION,)
+    selection = None
+
+
+AdministrationCommand = (
+    CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal | Reincarnate | AttestationCommand
+)
 
 # Events
 
@@ -149,11 +168,25 @@ class AccessRefused(_Administrative):
     key_id: str | None
 
 
+@dataclass(frozen=True)
+class LogReincarnated(_Administrative):
+    """The old origin signs no more. `old_checkpoint` is the newest that is known of it, as it was signed; positions from
+    `first_lost` to `last_lost` (null when none) were in it and are not in this log, or hold another event here."""
+
+    old_origin: str
+    old_checkpoint: str
+    new_origin: str
+    new_key: str
+    first_lost: int | None
+    last_lost: int | None
+    reason: str
+
+
 # State
 
 
 class Administration(NamedTuple):
-    """What a stream of the log's own left: the keys by id, which only `log-admin` has."""
+    """What a stream of the log's own left: the keys by id (on `log-admin` alone)."""
 
     log_id: str
     keys: Mapping[str, Key]
@@ -184,6 +217,12 @@ def decide(
         return ((ACCESS, seen),)
     if isinstance(command, RecordRefusal):
         return ((ACCESS, AccessRefused(command.route, command.status, command.reason, command.key_id)),)
+    if isinstance(command, Reincarnate):
+        told = LogReincarnated(
+            command.old_origin, command.old_checkpoint, command.new_origin, command.new_key, command.first_lost,
+            command.last_lost, command.reason,
+        )  # fmt: skip
+        return ((INCARNATION, told),)
     state: Administration | None = states[ADMIN]
     if isinstance(command, CreateTenant):
         return ((ADMIN, TenantCreated(command.tenant_id)),) if state is None else TenantExists()
@@ -228,6 +267,9 @@ def evolve(state: Administration | None, recorded: Recorded[Any]) -> Administrat
 
 
 def _stream_of(event: Any) -> str:
+    """Which stream an event begins."""
+    if isinstance(event, LogReincarnated):
+        return INCARNATION
     return attestation.stream_of(event) or (ACCESS if isinstance(event, PersonalDataRead | AccessRefused) else ADMIN)
 
 

@@ -31,6 +31,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
         administration.ApiKeyRevoked,
         administration.PersonalDataRead,
         administration.AccessRefused,
+        administration.LogReincarnated,
         attestation.SchemaAttested,
         attestation.GuardsRepaired,
         attestation.VerificationMade,

@@ -44,6 +44,9 @@ TITLES: dict[str, Callable[[str, Data], str]] = {
     "TaskReleased": lambda actor, data: f"Task released by {actor}, attempt {data['attempt']}",
     "TaskCancelled": lambda actor, data: f"Task cancelled by {actor}",
     "TenantCreated": lambda actor, data: f"Tenant {data['tenant']} created by {actor}",
+    "LogReincarnated": lambda actor, data: (
+        f"Log goes on as {data['new_origin']} after {data['old_origin']}, by {actor}"
+    ),
     "ApiKeyIssued": lambda actor, data: f"API key {data['key_id']} issued to {data['actor']} by {actor}",
     "ApiKeyExpirySet": lambda actor, data: f"API key {data['key_id']} replaced by {actor}, ends {data['expires_at']}",
     "ApiKeyRevoked": lambda actor, data: f"API key {data['key_id']} revoked by {actor}",

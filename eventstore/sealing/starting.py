@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import NamedTuple
 
 from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.errors import MalformedProof, SigningRefused
@@ -30,21 +31,41 @@ async def take_up(store: SealStore, log: Incarnation, signers: Signers) -> Seale
         raise SigningRefused(f"{error}; {ADVICE}") from error
 
 
-async def _taken_up(store: SealStore, log: Incarnation, signers: Signers) -> SealedTree:
+class Compared(NamedTuple):
+    """What was signed, what was published, what there is; the tree and its roots at the sizes that can be compared."""
+
+    signed: Checkpoint | None
+    note: Note | None
+    published: Checkpoint | None
+    head: int
+    sealed: SealedTree
+    roots: dict[int, bytes]
+
+
+async def compare(store: SealStore, log: Incarnation) -> Compared:
+    """Look at all three. Where nothing was signed or published under this origin, a checkpoint of any other counts: this is
+    another state folder than the database's. Raises SigningRefused, MalformedProof, NoLeaf, psycopg.Error."""
     note = await asyncio.to_thread(log.state.latest)
     signed = None if note is None else Checkpoint.parse(note.text)
     published = await store.newest(log.origin)
     if signed is None and published is None:
         published = await store.newest_of_any_origin()
     head = (await store.look(log.origin)).head
-    sealed, roots = SealedTree(GrowingTree(), signed or Checkpoint(log.origin, 0, EMPTY_ROOT)), {}
+    sealed = SealedTree(GrowingTree(), signed or Checkpoint(log.origin, 0, EMPTY_ROOT))
+    roots: dict[int, bytes] = {}
     if signed is not None and signed.size <= head and (published is None or published.size <= signed.size):
         if published is not None:
             sealed.tree = await resumed(store, published.size)
             roots[published.size] = sealed.tree.root
         await sealed.extend(store, signed.size)
         roots[signed.size] = sealed.tree.root
-    decided = start(signed, published, head, roots.__getitem__)
+    return Compared(signed, note, published, head, sealed, roots)
+
+
+async def _taken_up(store: SealStore, log: Incarnation, signers: Signers) -> SealedTree:
+    found = await compare(store, log)
+    signed, note, sealed = found.signed, found.note, found.sealed
+    decided = start(signed, found.published, found.head, found.roots.__getitem__)
     if decided is Start.BEGIN:
         note = await asyncio.to_thread(_begin, log, signers)
         signed = Checkpoint.parse(note.text)

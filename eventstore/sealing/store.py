@@ -74,6 +74,10 @@ class SealStore:
         """The one that was published last."""
         return _checkpoint(await self._rows(ANY, self._tenant_id))
 
+    async def note(self, checkpoint: Checkpoint) -> str:
+        """The signed note of the newest checkpoint of an origin."""
+        return str((await self._rows(NEWEST, self._tenant_id, checkpoint.origin))[0][3])
+
     async def leaf_hashes(self, after: int, count: int) -> list[bytes]:
         """The hashes of the leaves at the `count` positions behind `after`. Raises SigningRefused when one is missing,
         and NoLeaf."""

@@ -102,14 +102,20 @@ def test_every_problem_is_declared_as_problem_json(shared_api: RunningApi, docum
             assert {"type", "title", "status", "detail", "instance"} <= set(schema["properties"])
 
 
+PLAIN = {
+    "/metrics": "text/plain", "/log/{tenant}/checkpoint": "text/plain", "/log/{tenant}/tile/{tile}": "application/octet-stream",
+    "/log/{tenant}/tile/entries/{bundle}": "application/octet-stream",
+}  # fmt: skip
+
+
 def test_what_a_route_answers_is_declared(document: Document) -> None:
-    """Errors are declared as problems only, successes as JSON with a schema (metrics as text), writes with 415, 413, 400
-    and 422."""
+    """Errors are declared as problems only, successes as JSON with a schema (metrics and what tiled logs have as they
+    are), writes with 415, 413, 400 and 422."""
     for (method, path), operation in operations(document).items():
         statuses = {int(status) for status in operation["responses"]}
         for status, response in operation["responses"].items():
             kinds = set(response.get("content", {}))
-            success = "text/plain" if path == "/metrics" else "application/json"
+            success = PLAIN.get(path, "application/json")
             expected = set() if status == "304" else {success if status < "300" else "application/problem+json"}
             assert kinds == expected, (method, path, status)
         if method == "POST":

@@ -18,6 +18,7 @@ from eventstore.verifying.verdicts import NotVerifiable, Outcome
 from tests.attacks.sealed import (
     EVENTS,
     KEY,
+    KNOWN,
     NEW_KEY,
     ORIGIN,
     SIZES,

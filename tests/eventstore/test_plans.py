@@ -105,6 +105,9 @@ NOT_HOT = {
     "newest_fold_client_profiles", "newest_fold_agent_tasks", "tail_position",
     "index_unlike", "index_too_many", "index_drop", "index_again",
     "tail_session", "open_tail", "save_tail_fault",
+    # the sealer's and those of the tiled log: tests/eventstore/sealing/test_sealer.py
+    "seal_session", "seal_lock", "seal_look", "newest_checkpoint", "any_checkpoint", "leaf_rows", "full_tiles",
+    "insert_tiles", "insert_checkpoint", "published_between", "cosignature_lines",
     # some hundred rows at most: tenants and keys
     # verification: by ranges, under the auditor's own settings; the catalogue
     "verify_rows", "verify_streams", "verify_tenants", "verify_heads", "verify_tiles", "verify_levels",

@@ -73,6 +73,13 @@ class Ground:
             "GET /audit/events": self._list_events,
             "GET /audit/events/{position}": lambda: self._request("GET", f"/audit/events/{random.randint(1, 50)}"),
             "GET /clients/{client_id}/timeline": self._timeline,
+            "GET /log/{tenant}/checkpoint": lambda: self._request("GET", "/log/default/checkpoint"),
+            "GET /log/{tenant}/tile/{tile}": lambda: self._request(
+                "GET", f"/log/default/tile/0/000.p/{random.randint(1, 255)}"
+            ),
+            "GET /log/{tenant}/tile/entries/{bundle}": lambda: self._request(
+                "GET", f"/log/default/tile/entries/000.p/{random.randint(1, 255)}"
+            ),
             "POST /admin/keys": lambda: self._request(
                 "POST", "/admin/keys", {"actor": "agent:soak", "roles": ["agent"]}
             ),

@@ -12,6 +12,7 @@ import pytest
 from api.identity.roles import ROUTES
 from tests.api.conftest import client_body, fresh_agent, fresh_client, task_body
 from tests.api.identity.conftest import Door
+from tests.sealed import edge, sealed_size
 from tests.waiting import until
 
 WAITING = """SELECT count(*)::int FROM pg_stat_activity
@@ -35,7 +36,11 @@ def story(door: Door) -> dict[str, str]:
     written = advisor.post("/clients", json=client_body(client_id))
     body = task_body(client_id, agent_name)
     assert advisor.post("/tasks", json=body).status_code == 201
-    return {"client_id": client_id, "task_id": body["task_id"], "position": written.headers["fidelog-position"]}
+    position = written.headers["fidelog-position"]
+    return {
+        "client_id": client_id, "task_id": body["task_id"], "position": position, "tenant": "default",
+        "bundle": edge(sealed_size(door.caller(), int(position))),
+    }  # fmt: skip
 
 
 def test_every_read_of_personal_data_is_recorded(door: Door, story: dict[str, str]) -> None:
