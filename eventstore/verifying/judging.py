@@ -26,7 +26,10 @@ def judged(
     session: Session, tenant_id: str, joined: Joining, earlier: Sequence[Earlier], events: int, origin: str | None
 ) -> list[Finding]:
     """Everything that does not fit, with the events that are meant as narrow as can be told. `origin` is the log's now."""
-    found = [*joined.findings, *_of_earlier(joined, earlier, events, origin)]
+    found = [
+        *joined.findings,
+        *(_suspected(session, tenant_id, one) for one in _of_earlier(joined, earlier, events, origin)),
+    ]
     proven = max([_proven(joined, earlier), joined.good.size if joined.good is not None else 0])
     bad = joined.bad
     found.extend(_tile(unlike, proven, None if bad is None else bad.size) for unlike in joined.unlike)
@@ -83,6 +86,8 @@ def _of_earlier(joined: Joining, earlier: Sequence[Earlier], events: int, origin
         if checkpoint.size > events:
             yield findings.cut(events + 1, checkpoint.size, one.who)
         elif checkpoint.size and roots[checkpoint.size] != checkpoint.root:
+            if joined.bad is not None and joined.bad.size <= checkpoint.size:
+                return  # the database's own checkpoints say it, and more exactly
             yield findings.rewritten(good + 1, checkpoint.size, checkpoint.size, one.who)
             return
         else:
@@ -92,8 +97,8 @@ def _of_earlier(joined: Joining, earlier: Sequence[Earlier], events: int, origin
 def _suspected(session: Session, tenant_id: str, finding: Finding) -> Finding:
     """Rows are written once, in their order. One that was written after the row behind it is the one that was changed:
     no proof, which an interval does not have, but it says where to look first."""
-    assert finding.position is not None, "of an interval"
-    assert finding.last is not None, "of an interval"
+    if finding.last is None or finding.position is None:
+        return finding
     last = min(finding.last, finding.position + WIDTH * WIDTH)
     for position, age, age_behind in ask(session, WRITTEN, tenant=tenant_id, first=finding.position, last=last + 1):
         if age_behind is not None and age < age_behind and position <= last:

@@ -76,7 +76,7 @@ def test_a_restored_backup_goes_on_as_a_new_incarnation(
                 "new_key": new.keyring().signer.verifier.text, "reason": "disk lost",
             }  # fmt: skip
             assert event["data"]["new_key"] in said
-            with pytest.raises(SettingsError, match="nothing to begin anew for|seals this log"):
+            with pytest.raises(SettingsError, match=r"nothing to begin anew for|seals this log"):
                 asyncio.run(reincarnate(given, "default", "again"))
         assert check(pg.database(RESTORED), new) >= told
         last = old.state.latest()
