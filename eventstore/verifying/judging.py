@@ -26,19 +26,29 @@ def judged(
     session: Session, tenant_id: str, joined: Joining, earlier: Sequence[Earlier], events: int, origin: str | None
 ) -> list[Finding]:
     """Everything that does not fit, with the events that are meant as narrow as can be told. `origin` is the log's now."""
-    found = [
-        *joined.findings,
-        *(_suspected(session, tenant_id, one) for one in _of_earlier(joined, earlier, events, origin)),
-    ]
     proven = max([_proven(joined, earlier), joined.good.size if joined.good is not None else 0])
     bad = joined.bad
-    found.extend(_tile(unlike, proven, None if bad is None else bad.size) for unlike in joined.unlike)
-    if bad is not None and not _explained(found, proven, bad.size, Kind.TILE):
-        root = _narrowed(joined.unlike, findings.other_root(proven + 1, bad.size, bad.size))
-        root = _suspected(session, tenant_id, root)
+    tiles = (_tile(one, proven, None if bad is None else bad.size) for one in _narrowest(joined))
+    found = [
+        *joined.findings,
+        *(_suspected(session, tenant_id, one) for one in (*tiles, *_of_earlier(joined, earlier, events, origin))),
+    ]
+    if bad is not None and not _explained(found, proven, bad.size, Kind.ROOT):
+        root = _suspected(session, tenant_id, findings.other_root(proven + 1, bad.size, bad.size))
         if root.last is None or not _explained(found, proven, bad.size, Kind.TIME):
             found.append(root)
     return found
+
+
+def _narrowest(joined: Joining) -> list[Unlike]:
+    """The tiles that differ, without those that only do because of what something else tells more exactly."""
+    exact = [(0, one.position) for one in joined.findings if one.kind is Kind.ROWS and one.position is not None]
+    exact += [(one.level, one.first) for one in joined.unlike]
+    return [
+        one
+        for one in joined.unlike
+        if not any(level < one.level and one.first <= place <= one.last for level, place in exact)
+    ]
 
 
 def _tile(unlike: Unlike, proven: int, bad: int | None) -> Finding:
@@ -53,18 +63,6 @@ def _tile(unlike: Unlike, proven: int, bad: int | None) -> Finding:
 def _explained(found: Sequence[Finding], proven: int, bad: int, kind: Kind) -> bool:
     """Whether something of this kind, or one that says more, is wrong among the events that a root does not prove."""
     return any(one.position is not None and proven < one.position <= bad and one.kind <= kind for one in found)
-
-
-def _narrowed(unlike: Sequence[Unlike], finding: Finding) -> Finding:
-    """A root is wrong: tiles that are not the rows' tell where."""
-    assert finding.position is not None, "of an interval"
-    assert finding.last is not None, "of an interval"
-    assert finding.size is not None, "of a checkpoint"
-    for one in unlike:
-        low, high = max(one.first, finding.position), min(one.last, finding.last)
-        if low <= high:
-            return findings.other_root(low, high, finding.size)
-    return finding
 
 
 def _proven(joined: Joining, earlier: Sequence[Earlier]) -> int:
