@@ -26,7 +26,7 @@ def judged(
     session: Session, tenant_id: str, joined: Joining, earlier: Sequence[Earlier], events: int, origin: str | None
 ) -> list[Finding]:
     """Everything that does not fit, with the events that are meant as narrow as can be told. `origin` is the log's now."""
-    proven = max([_proven(joined, earlier), joined.good.size if joined.good is not None else 0])
+    proven = max(joined.before, _proven(joined, earlier), joined.good.size if joined.good is not None else 0)
     bad = joined.bad
     tiles = (_tile(one, proven, None if bad is None else bad.size) for one in _narrowest(joined))
     found = [
@@ -74,7 +74,7 @@ def _proven(joined: Joining, earlier: Sequence[Earlier]) -> int:
 
 def _of_earlier(joined: Joining, earlier: Sequence[Earlier], events: int, origin: str | None) -> Iterator[Finding]:
     """Checkpoints that others hold: each is of these rows, or the rows are not those of its time."""
-    roots, good = dict(joined.marked), 0
+    roots, good = dict(joined.marked), joined.before
     for one in sorted(earlier, key=lambda one: one.checkpoint.size):
         checkpoint = one.checkpoint
         other = origin is not None and checkpoint.origin != origin
