@@ -28,9 +28,9 @@ class Tenancy:
     async def start(self, database: Database) -> None:
         """Start them; each tail looks once before anybody is told how far it has got. Raises LookupError when the
         database has not the logins they need."""
+        keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
         runs = {"leases": self._sweep.run()}
         if self.tails:
-            keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
             runs |= {"tail-audit_index": self.index.run(keeper_url), "seal": self.sealer.run(sealer_url)}
         self._tasks = [asyncio.create_task(run, name=f"{name}-{self._tenant_id}") for name, run in runs.items()]
         await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))

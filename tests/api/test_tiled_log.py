@@ -9,6 +9,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx
 import psycopg
@@ -146,7 +147,7 @@ def test_a_stranger_rebuilds_the_log(house: Door, key: str) -> None:
     assert {client for event in read for client in event["data"]["clients"]} >= {f"c{n}" for n in range(7)}
 
 
-def events(house: Door, after: int) -> list[dict[str, object]]:
+def events(house: Door, after: int) -> list[dict[str, Any]]:
     """Events behind a position, as the rows have them."""
     with psycopg.connect(house.superuser_url) as connection:
         found = connection.execute(

@@ -212,5 +212,7 @@ def test_plans_of_the_sealer_touch_few_pages(database: Database, tmp_path: Path)
             explained = session.execute(
                 f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} ({arguments})".encode()
             )
-            plan = (explained.fetchone() or [[{}]])[0][0]["Plan"]
+            row = explained.fetchone()
+            assert row is not None
+            plan = row[0][0]["Plan"]
             assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 40, name
