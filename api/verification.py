@@ -55,7 +55,7 @@ class Watching:
 
 def verify_database(database: Database, settings: Settings, options: Options, watching: Watching) -> list[Verdict]:
     """The verdict on each tenant's log. Raises NotVerifiable, psycopg.Error."""
-    schema = asyncio.run(_schema(database))
+    schema = _schema(database)
     known = known_logs(settings, options.policy, options.checkpoints)
     url, verdicts = database.url("auditor"), []
     names = [options.tenant_id] if options.tenant_id is not None else _names(url, known, schema)
@@ -95,18 +95,22 @@ def _verify(
         return Verified(Verdict(tenant_id, Outcome.NOT_VERIFIABLE, None, str(why), None), None)
 
 
-async def _schema(database: Database) -> str | None:
+def _schema(database: Database) -> str | None:
     """What of schema and rights is not as it should be. Raises NotVerifiable when another version made it."""
-    async with await psycopg.AsyncConnection.connect(database.url("auditor"), autocommit=True) as connection:
-        pending = (await state(connection, known_migrations())).pending
-        if pending:
-            raise NotVerifiable(f"the database is not migrated ({', '.join(pending)} pending); run fidelog migrate")
-        wrong = await rights.wrong_roles(connection, rights.read(expected_rights()))
-    different = await asyncio.to_thread(shape_differences, database, "auditor")
+    wrong = asyncio.run(_wrong_rights(database))
+    different = shape_differences(database, "auditor")  # in this thread, where a signal interrupts it
     found = [f"the schema was changed: {shapes.told(different)}"] if different else []
     if wrong:
         found.append(f"rights were changed, which these statements would undo: {'; '.join(wrong[: rights.SHOWN])}")
     return "; ".join(found) or None
+
+
+async def _wrong_rights(database: Database) -> list[str]:
+    async with await psycopg.AsyncConnection.connect(database.url("auditor"), autocommit=True) as connection:
+        pending = (await state(connection, known_migrations())).pending
+        if pending:
+            raise NotVerifiable(f"the database is not migrated ({', '.join(pending)} pending); run fidelog migrate")
+        return await rights.wrong_roles(connection, rights.read(expected_rights()))
 
 
 def _with_schema(verdict: Verdict, schema: str | None) -> Verdict:

@@ -108,3 +108,12 @@ def other_history(size: int) -> Finding:
 def no_checkpoints(size: int, who: str) -> Finding:
     """The log signed, and the database does not show it."""
     return Finding(Kind.CHECKPOINT, None, f"the checkpoints are missing: {who} is of size {size}", size=size)
+
+
+def other_incarnation(first: int, last: int, who: str, old: str, new: str) -> Finding:
+    """The log goes on under another origin, and is not what it was."""
+    cause = (
+        f"another incarnation: the log goes on as {new}, and {between(first, last)} is not what it was when {who} of {old}, "
+        f"size {last}, was signed; what a restore lost stands on the stream log-incarnation"
+    )
+    return Finding(Kind.ROOT, first, cause, last, last)

@@ -47,6 +47,8 @@ class Joining:
         self._keys: dict[str, int] = {}
         for root in roots:
             self._full(root)
+        self.before = len(self.roots) * LEAVES
+        """Events of an earlier verification, which is believed or there would be no roots."""
 
     def add(self, ranged: Ranged) -> None:
         """The next range."""

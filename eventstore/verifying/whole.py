@@ -92,7 +92,7 @@ def verify_tenant(
         _compare_levels(stored, joined, heads)
         if since is None:
             joined.findings.extend(findings.version_gap(*row) for row in ask(session, STREAMS, tenant=tenant_id))
-        found = first(judged(session, tenant_id, joined, earlier, heads.events))
+        found = first(judged(session, tenant_id, joined, earlier, heads.events, heads.origin))
         return _verified(tenant_id, heads, joined, found)
 
 

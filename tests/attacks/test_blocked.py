@@ -20,7 +20,7 @@ from tests.eventstore.proof.vectors import shared_json
 SERVICE: tuple[Login, ...] = ("writer", "reader", "keeper", "sealer", "auditor")
 TABLES = {
     "events": ("actor = 'user:x'", "tenant_id, position"),
-    "tiles": ("hashes = hashes", "tenant_id, level, index"),
+    "tiles": ("hashes = NULL", "tenant_id, level, index"),
     "checkpoints": ("note = 'x'", "tenant_id, origin, size"),
     "cosignatures": ("line = 'x'", "tenant_id, origin, size, witness"),
     "logs": ("created_at = now()", "tenant_id"),
@@ -98,6 +98,7 @@ def test_public_vectors_of_malformed_checkpoints(log: Database, kept: list[Note]
     notes = [
         base64.b64decode(one["note_b64"]).decode(errors="replace")
         for one in shared_json("golang-sumdb-note/notes.json")["malformed_b64"]
+        if "note_b64" in one
     ]
     whole = [*notes, *(f"{body}\n{kept[2].data.decode().rpartition(chr(10) * 2)[2]}" for body in bodies)]
     assert len(whole) > 10

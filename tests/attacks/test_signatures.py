@@ -18,6 +18,7 @@ from eventstore.verifying.verdicts import NotVerifiable, Outcome
 from tests.attacks.sealed import (
     EVENTS,
     KEY,
+    KNOWN,
     NEW_KEY,
     ORIGIN,
     SIZES,
@@ -40,12 +41,15 @@ def test_everything_rewritten_and_signed_again_with_the_stolen_key(log: Database
     seal(log)
     assert verify(log).outcome is Outcome.VERIFIED, "whoever has only the database cannot know"
     assert verify(log, kept[1]).outcome is Outcome.VERIFIED, "nor whose checkpoint is older than the change"
-    tampered(verify(log, *kept), 257, "rewritten and signed again", "events 257 to 290", "that was kept of size 290")
+    tampered(verify(log, *kept), 270, "rewritten and signed again", "events 257 to 290", "that was kept of size 290")
 
 
 def test_rewritten_far_back(log: Database, kept: list[Note]) -> None:
-    """Where the change lies within more events than a tile has, no position is named."""
+    """Where the change lies within more events than a tile has, no position is named, unless a row was written late."""
     attack(log, "UPDATE fidelog.events SET actor = 'user:eve' WHERE position = 3", *FORGET)
+    seal(log, (EVENTS,))
+    tampered(verify(log, kept[2]), 3, "one of the events 1 to 290", "event 3 was written after")
+    attack(log, "UPDATE fidelog.events SET on_behalf_of = 'user:eve'", *FORGET)
     seal(log, (EVENTS,))
     tampered(verify(log, kept[2]), None, "one of the events 1 to 290")
 
@@ -140,5 +144,21 @@ def test_verified_again_from_where_it_had_got_to(log: Database, kept: list[Note]
     assert (verdict.outcome, verdict.checkpoint_size) == (Outcome.VERIFIED, EVENTS)
     attack(log, "UPDATE fidelog.events SET actor = 'user:eve' WHERE position = 290", *FORGET)
     seal(log)
-    tampered(verify(log, since=reached), None, "the checkpoint of the last verification", "events 1 to 290")
+    tampered(verify(log, since=reached), 290, "the checkpoint of the last verification", "events 1 to 290")
     assert verify(log, since=replace(reached, checkpoint=replace(reached.checkpoint, size=999))).position == 293
+
+
+def test_another_incarnation(log: Database, kept: list[Note]) -> None:
+    """Under another origin the old one's checkpoints hold for what was restored, and what was lost is said to be."""
+    other = ORIGIN + "/2"
+    attack(log, "DELETE FROM fidelog.events WHERE position > 256", "DELETE FROM fidelog.checkpoints WHERE size > 256")
+    fill(log, EVENTS + 8, first=257)
+    with psycopg.connect(log.url("superuser")) as connection:
+        tree = GrowingTree()
+        tree.extend(leaves(connection))
+        key = SigningKey(other, Kind.LOG, bytes(31) + b"\x03")
+        publish(connection, Checkpoint(other, tree.size, tree.root), key)
+    known = Known({**KNOWN.keys, other: [key.verifier]})
+    assert verify(log, *kept[:2], known=known).outcome is Outcome.VERIFIED
+    tampered(verify(log, *kept, known=known), 257, "another incarnation", other, "events 257 to 290")
+    tampered(verify(log), None, f"is of another log, {other}")
