@@ -140,13 +140,9 @@ def _show(content: dict[str, Any], database: Database) -> None:
             console.print(f"erasures    {tenant['tenant_id']}: {_erasures_text(tenant['erasures'])}", soft_wrap=True)
     if weak := weak_logins(database):
         console.print(weak)
-    table = Table("tenant", "head", "recorded, sealed, witnessed at", "tails (position, lag)")
+    table = Table("tenant", "head", "recorded, sealed, witnessed at", "tails (position, lag)", show_lines=True)
     for tenant in content["tenants"]:
         tails = ", ".join(map(_tail_text, tenant["tails"])) or "none"
-        times = (
-            tenant["recorded_at"] or "no events",
-            tenant["sealed_at"] or "never",
-            tenant["witnessed_at"] or "never",
-        )
-        table.add_row(tenant["tenant_id"], str(tenant["head"]), *times, tails)
+        times = (tenant["recorded_at"] or "no events", tenant["sealed_at"] or "never", tenant["witnessed_at"] or "never")
+        table.add_row(tenant["tenant_id"], str(tenant["head"]), "\n".join(times), tails)
     console.print(table)
