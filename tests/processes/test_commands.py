@@ -82,7 +82,7 @@ def test_status_as_json(served: Served, command: Command) -> None:
     assert content["database"] == {"kind": "embedded", "server_version": version, "data_dir": str(folders.data)}
     assert content["migrations"] == {"applied": names, "pending": []}
     (tenant,) = content["tenants"]
-    assert list(tenant) == ["tenant_id", "head", "recorded_at", "tails", "sealed_at", "witnessed_at"]
+    assert list(tenant) == ["tenant_id", "head", "recorded_at", "tails", "sealed_at", "witnessed_at", "erasures"]
     assert (tenant["tenant_id"], tenant["head"]) == ("default", len(events))
     assert tenant["recorded_at"] == events[-1]["recorded_at"]
     assert all(list(tail) == ["name", "position", "lag"] for tail in tenant["tails"])
