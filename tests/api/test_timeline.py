@@ -99,6 +99,7 @@ DATA = {
     "lease_seconds": 60, "claim_token": None, "retryable": False, "full_name": {"s": "SEALED"}, "payload": {"s": "SEALED"},
     "result": {"s": "SEALED"}, "error": {"s": "SEALED"}, "reason": {"s": "SEALED"}, "tenant": "acme", "key_id": "k3v9d2ma",
     "actor": "agent:reb", "expires_at": "2027-01-01T00:00:00.000000Z", "route": "GET /tasks", "status": 403,
+    "old_origin": "example.com/a", "new_origin": "example.com/a/2",
 }  # fmt: skip
 
 
