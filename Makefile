@@ -41,7 +41,7 @@ bench-against: $(VENV)/.installed ## this tree against another commit of ours, a
 	@test -n "$(REV)" || { echo "bench: name a commit: make bench-against REV=<commit>" >&2; exit 2; }
 	$(BIN)/python -m bench --against "$(REV)"
 
-schema: $(VENV)/.tested ## write docs/schema.sql and api/rights.txt from the migrations
+schema: $(VENV)/.tested ## write docs/schema.sql, api/rights.txt and api/shape.ndjson from the migrations
 	$(BIN)/python -m tests.write_schema
 
 clean: ## remove the virtual environment and caches (data and state folders stay)

@@ -28,6 +28,8 @@ class Answer:
     body: bytes
     headers: list[Header] = field(default_factory=list)
     content_type: bytes = b"application/json"
+    kept: Header | None = None
+    """Who may keep the answer and how long, where it is not what the route says."""
 
     async def send(self, send: Any) -> None:
         """Send as ASGI messages."""

@@ -16,15 +16,19 @@ from api.call import Call
 from api.document import finish
 from api.identity.roles import ROUTES
 from api.intake import Intake
-from api.lean import LeanRoute, Operation, instance
+from api.lean import LeanRoute, Operation
 from api.models.health import StatusOut
 from api.models.problems import ProblemOut
-from api.problems import Problem
+from api.problems import Problem, instance
 from api.request_log import RequestLog
 from api.routes.admin import AdminRoutes
 from api.routes.audit import AuditRoutes
 from api.routes.clients import ClientRoutes
+from api.routes.erasure import ErasureRoutes
 from api.routes.health import HealthRoutes
+from api.routes.holds import HoldRoutes
+from api.routes.log import LogRoutes
+from api.routes.proofs import ProofRoutes
 from api.routes.task_ends import TaskEndRoutes
 from api.routes.tasks import TaskRoutes
 from api.routes.timeline import TimelineRoutes
@@ -57,8 +61,12 @@ class Fidelog(FastAPI):
             ClientRoutes(backend, writes),
             TaskRoutes(backend, writes, facts),
             TaskEndRoutes(backend, writes, facts),
+            HoldRoutes(backend, writes),
+            ErasureRoutes(backend, writes),
             AuditRoutes(backend),
+            ProofRoutes(backend),
             TimelineRoutes(backend),
+            LogRoutes(backend),
             AdminRoutes(backend, writes),
             HealthRoutes(backend),
         )

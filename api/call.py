@@ -40,9 +40,11 @@ _TRACEPARENT = re.compile(
 _JSON_TYPE = re.compile(rb"application/json\s*(?:;.*)?", re.IGNORECASE)
 _PATTERNS = {
     "client_id": re.compile(IDENTIFIER),
+    "hold_id": re.compile(IDENTIFIER),
     "task_id": re.compile(UUID),
     "position": re.compile(r"[1-9][0-9]{0,18}", re.ASCII),
     "key_id": re.compile(KEY_ID),
+    **dict.fromkeys(("tenant", "tile", "bundle"), re.compile(r".*", re.DOTALL)),  # what they name is there, or 404
 }
 _SINGLE = frozenset(
     {
@@ -204,7 +206,9 @@ class Call:
         for name, value in self.scope["path_params"].items():
             if not _PATTERNS[name].fullmatch(value) or (name == "position" and int(value) > MAX_POSITION):
                 self._fault(name, "must be a positive integer" if name == "position" else "is not a valid identifier")
-        self.query = self._checked_query(query) if self.scope["query_string"] else asked_nothing(query)
+        self.query = None if self.scope["query_string"] else asked_nothing(query)
+        if self.query is None:
+            self.query = self._checked_query(query)
         self.idempotency_key = self._checked_key()
         self._versions = self._checked_versions(guarded)
         self._check_purpose(personal)

@@ -7,18 +7,23 @@ from collections.abc import Callable
 from importlib import resources
 
 import psycopg
+from psycopg import RawCursor
 
 from api.settings import Settings
 from eventstore import provision
+from eventstore import shape as shapes
 from eventstore.database import LOGINS, READ_SECONDS, Database, Login
 from eventstore.embedded import EmbeddedServer
 from eventstore.migrations import Migration, MigrationError, State, migrations, state
 from eventstore.rights import check_rights, read
+from eventstore.statements import statement
 from eventstore.vault.keys import MasterKeys
+from eventstore.vault.rotation import bring_back
 from eventstore.vault.vault import Vault
 
 DEFAULT_TENANT = "default"
 NAME = "fidelog"
+DIRECTORY = statement("projections", "directory")
 
 
 def known_migrations() -> list[Migration]:
@@ -68,9 +73,54 @@ async def migration_state(database: Database) -> State:
         return await state(connection, known_migrations())
 
 
+def expected_rights() -> str:
+    """What the migrations grant, as the table of rights has it."""
+    return resources.files("api").joinpath("rights.txt").read_text(encoding="utf-8")
+
+
+def expected_shape() -> list[shapes.Line]:
+    """The schema that the migrations make."""
+    return shapes.read(resources.files("api").joinpath("shape.ndjson").read_text(encoding="utf-8"))
+
+
+def shape_differences(database: Database, login: Login = "reader") -> list[shapes.Difference]:
+    """What of the schema is not as the migrations made it. Raises psycopg.Error."""
+    with psycopg.connect(database.url(login), autocommit=True) as connection:
+        return shapes.differences(shapes.shape(connection), expected_shape())
+
+
+def attested() -> str:
+    """The hash of the schema and rights that this version's migrations make."""
+    return shapes.digest(expected_shape(), expected_rights())
+
+
+async def check_shape(database: Database) -> None:
+    """Raises MigrationError when guards, policies, owners or tables of the log are not as the migrations made them."""
+    different = await asyncio.to_thread(shape_differences, database)
+    if different:
+        raise MigrationError(
+            f"the schema is not what the migrations made: {shapes.told(different)}; find out who changed it, then run "
+            "fidelog migrate --repair-guards"
+        )
+
+
 async def check_logins(database: Database) -> None:
     """Raises MigrationError when a login may do more, or less, than the migrations grant it (api/rights.txt)."""
-    await check_rights(database, read(resources.files("api").joinpath("rights.txt").read_text(encoding="utf-8")))
+    await check_rights(database, read(expected_rights()))
+
+
+def tenant_names(database: Database) -> list[str]:
+    """The tenants there are, in order of their names. Raises psycopg.Error."""
+    with psycopg.connect(database.url("reader"), autocommit=True, cursor_factory=RawCursor) as connection:
+        return sorted(row[0] for row in connection.execute(DIRECTORY.sql.encode(), ("{}",)).fetchall())
+
+
+async def hold_to_state(database: Database, settings: Settings) -> int:
+    """A database that was restored from before a rotation of master keys gets keys that open; how many keys cannot be had,
+    those of erased people among them. Raises KeyUnavailable, psycopg.Error."""
+    masters = MasterKeys.open(settings.state_dir, create=False)
+    names = await asyncio.to_thread(tenant_names, database)
+    return await asyncio.to_thread(bring_back, database.url("keeper"), settings.state_dir, masters, names)
 
 
 async def open_vault(database: Database, settings: Settings) -> Vault:

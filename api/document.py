@@ -12,14 +12,21 @@ from api.identity.keys import KEY_ID
 from api.identity.roles import ROUTES, Need
 from api.models.fields import IDENTIFIER, UUID
 from api.problems import RETRY_AFTER
+from eventstore.provision import TENANT
 from eventstore.reading import MAX_POSITION
 
 Headers = dict[str, dict[str, Any]]
 
+TILE = r"(?:x[0-9]{3}/){0,6}[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?"
+
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "client_id": {"pattern": IDENTIFIER, "example": "client-001"},
     "task_id": {"pattern": UUID, "example": "550e8400-e29b-41d4-a716-446655440000"},
+    "hold_id": {"pattern": IDENTIFIER, "example": "matter-4711"},
     "position": {"type": "integer", "minimum": 1, "maximum": MAX_POSITION, "example": 1},
+    "tenant": {"pattern": f"^{TENANT}$", "example": "default"},
+    "tile": {"pattern": f"^(?:0|[1-9]|[1-5][0-9]|6[0-3])/{TILE}$", "example": "0/000.p/1"},
+    "bundle": {"pattern": f"^{TILE}$", "example": "000.p/1"},
     "key_id": {"pattern": KEY_ID, "example": "k3x9q2ma"},
 }
 """What each may be; api/call.py checks it."""

@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Annotated, Any
-from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import Body, Header, Path, Query
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,9 +28,10 @@ from api.headers import ReadHeaders, WriteHeaders
 from api.identity.gate import Gate
 from api.identity.roles import ROUTES
 from api.intake import Intake
-from api.problems import PROBLEMS, Problem, type_uri
+from api.problems import PROBLEMS, Problem, instance, type_uri
 from api.request_log import RequestLog
 from api.store_problems import problem_of
+from api.streaming import StreamedAnswer
 from eventstore.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,25 @@ ALWAYS = ("foreign-origin", "invalid-request", "request-timeout", "headers-too-l
 ON_NEED = ("unauthenticated", "forbidden")
 WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type")
 ON_WRITES = (*WITH_BODY, "idempotency-key-reused", "client-erased")
+
+
+TEXT, OCTETS, ZIP = "text/plain", "application/octet-stream", "application/zip"
+
+
+class _Octets(Response):
+    """For the document alone."""
+
+    media_type = OCTETS
+
+
+class _Zip(Response):
+    """As well."""
+
+    media_type = ZIP
+
+
+WITH_SLASHES = ("tile", "bundle")
+"""Path parameters that are the rest of the path."""
 
 
 class NoQuery(BaseModel):
@@ -59,7 +78,7 @@ class Operation:
     summary: str
     handler: Handler
     answer: type[BaseModel] | None
-    """None: plain text."""
+    """None: what `media` says."""
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
@@ -72,6 +91,8 @@ class Operation:
     free_json: str | None = None
     """The body's member that may hold any JSON."""
     documented: bool = True
+    media: str = TEXT
+    """What an answer without a model is."""
 
     @property
     def guarded(self) -> bool:
@@ -125,11 +146,11 @@ class LeanRoute(APIRoute):
         self._requests = requests
         self._kept = REVALIDATED if operation.headers is ReadHeaders else NO_STORE
         super().__init__(
-            operation.path,
+            re.sub(rf"{{({'|'.join(WITH_SLASHES)})}}", r"{\1:path}", operation.path),
             _signature(operation),
             methods=[operation.method],
             response_model=operation.answer,
-            response_class=JSONResponse if operation.answer is not None else PlainTextResponse,
+            response_class=_response_class(operation),
             status_code=operation.status,
             summary=operation.summary,
             description=operation.description,
@@ -138,6 +159,7 @@ class LeanRoute(APIRoute):
             include_in_schema=operation.documented,
             operation_id=re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         )
+        self.path = operation.path
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; whatever happens, with a problem or with what was asked for."""
@@ -153,7 +175,9 @@ class LeanRoute(APIRoute):
             if problem.slug == "forbidden" and gate is not None:
                 await gate.refused(call, operation.route, problem)
             answer = problem.answer(instance(scope), call.correlation_id)
-        answer.headers.append(self._kept)
+        answer.headers.append(answer.kept or self._kept)
+        if isinstance(answer, StreamedAnswer):
+            answer.receive = receive
         if call.correlation_id is not None:
             answer.headers.append((b"fidelog-correlation-id", call.correlation_id.encode()))
         await answer.send(send)
@@ -197,11 +221,6 @@ class LeanRoute(APIRoute):
         return answer
 
 
-def instance(scope: Any) -> str:
-    """The request's path as a URI reference: as it was sent, and anything that may not stand in one encoded."""
-    return quote(scope["raw_path"].partition(b"?")[0], safe="%/:@!$&'()*+,;=~")
-
-
 def _failure(error: Exception, operation: Operation, call: Call) -> Problem:
     """The problem an exception is answered as; one that nobody foresaw is logged, and tells the caller nothing but
     the correlation id to find it by."""
@@ -235,6 +254,12 @@ def _signature(operation: Operation) -> Callable[..., Any]:
     documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect
     documented.__name__ = operation.handler.__name__
     return documented
+
+
+def _response_class(operation: Operation) -> type[Response]:
+    if operation.answer is not None:
+        return JSONResponse
+    return {OCTETS: _Octets, ZIP: _Zip}.get(operation.media, PlainTextResponse)
 
 
 def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:

@@ -5,6 +5,7 @@ Counting is adding to plain numbers; all that Prometheus needs is made when some
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,8 +16,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from eventstore.following import Following
 from eventstore.records import RecordedEvent
-from projections.tail import Tail
+from eventstore.sealing.cosigning import Cosigning
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.witnesses import Witness
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -46,7 +50,7 @@ class Distribution:
 class Metrics(Collector):
     """One backend's figures since it was made. `depth` gives the commands queued, `tails` the tails that run."""
 
-    def __init__(self, depth: Callable[[], int], tails: Callable[[], Sequence[Tail]]) -> None:
+    def __init__(self, depth: Callable[[], int], tails: Callable[[], Sequence[Following]]) -> None:
         self._depth = depth
         self._tails = tails
         self._write_seconds = Distribution(SECONDS)
@@ -71,6 +75,10 @@ class Metrics(Collector):
         for event in events:
             self._appended[event.type] += 1
 
+    def add(self, collector: Collector) -> None:
+        """Something else that has figures."""
+        self._registry.register(collector)
+
     def text(self) -> bytes:
         """Everything, in Prometheus's text format."""
         return generate_latest(self._registry)
@@ -83,6 +91,8 @@ class Metrics(Collector):
         yield GaugeMetricFamily("fidelog_queue_commands", "Commands queued, in no batch yet.", value=self._depth())
         yield from self._events()
         yield from self._following()
+        yield self._sealed()
+        yield from self._witnessed()
 
     def _events(self) -> Iterator[Metric]:
         appended = CounterMetricFamily("fidelog_events_appended", "Events appended by this process.", labels=["type"])
@@ -102,8 +112,47 @@ class Metrics(Collector):
                 gauge.add_metric([tail.tenant_id, tail.name], read(tail))
             yield gauge
 
+    def _sealed(self) -> Metric:
+        gauge = GaugeMetricFamily(
+            "fidelog_checkpoint_age_seconds", "Since the newest checkpoint was signed; a log that rests signs none.",
+            labels=["tenant"],
+        )  # fmt: skip
+        for tail in self._tails():
+            if isinstance(tail, Sealer) and tail.signed_at is not None:
+                gauge.add_metric([tail.tenant_id], max(time.time() - tail.signed_at, 0.0))
+        return gauge
 
-_OF_A_TAIL: tuple[tuple[str, str, Callable[[Tail], float]], ...] = (
+    def _witnessed(self) -> Iterator[Metric]:
+        collected = [tail for tail in self._tails() if isinstance(tail, Cosigning)]
+        age = GaugeMetricFamily(
+            "fidelog_witnessed_age_seconds", "Since a checkpoint last reached the witnesses' quorum.", labels=["tenant"]
+        )
+        for one in collected:
+            if one.witnessed is not None:
+                age.add_metric([one.tenant_id], max(time.time() - one.witnessed.at.timestamp(), 0.0))
+        yield age
+        for name, meaning, read in _OF_A_WITNESS:
+            gauge = GaugeMetricFamily(name, meaning, labels=["tenant", "witness"])
+            for one in collected:
+                for witness in one.witnesses:
+                    gauge.add_metric([one.tenant_id, witness.key.name], read(witness))
+            yield gauge
+
+
+_OF_A_WITNESS: tuple[tuple[str, str, Callable[[Witness], float]], ...] = (
+    (
+        "fidelog_witness_position",
+        "The largest checkpoint with the witness's cosignature.",
+        lambda witness: witness.cosigned,
+    ),
+    (
+        "fidelog_witness_fault",
+        "1 when it did not cosign as it was asked last.",
+        lambda witness: int(witness.fault is not None),
+    ),
+)
+
+_OF_A_TAIL: tuple[tuple[str, str, Callable[[Following], float]], ...] = (
     ("fidelog_tail_position", "The last event the tail handled.", lambda tail: tail.position),
     ("fidelog_tail_lag", "Events the tail has not handled yet.", lambda tail: tail.lag),
     ("fidelog_tail_fault", "1 while the tail stands still.", lambda tail: int(tail.fault is not None)),

@@ -19,6 +19,7 @@ from api.database import (
     start_embedded,
     weak_logins,
 )
+from api.master_keys import MasterKeyAge
 from api.notices import notice
 from api.settings import Settings
 from eventstore.database import Database
@@ -26,6 +27,7 @@ from eventstore.describing import Description, TailPlace, describe
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
 from eventstore.migrations import MigrationError, State
+from eventstore.proof.policy import Policy
 from eventstore.times import timestamp
 
 
@@ -61,12 +63,12 @@ async def status_command(settings: Settings, *, as_json: bool) -> int:
     """Show the status; 1 when the database cannot be reached."""
     try:
         database = running_database(settings)
-        description, state = await describe(database), await migration_state(database)
+        description, state = await describe(database, _policy(settings)), await migration_state(database)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(
             f"the database cannot be reached ({error}); see that it runs and that the URL is right"
         ) from error
-    content = _content(database, description, state)
+    content = _content(database, description, state, settings)
     if as_json:
         print(orjson.dumps(content).decode())
     else:
@@ -74,7 +76,12 @@ async def status_command(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-def _content(database: Database, description: Description, state: State) -> dict[str, Any]:
+def _policy(settings: Settings) -> Policy | None:
+    return None if settings.witnessing is None else settings.witnessing.policy
+
+
+def _content(database: Database, description: Description, state: State, settings: Settings) -> dict[str, Any]:
+    age = MasterKeyAge.read(settings)
     return {
         "version": __version__,
         "database": {
@@ -89,6 +96,9 @@ def _content(database: Database, description: Description, state: State) -> dict
                 "head": tenant.head,
                 "recorded_at": timestamp(tenant.recorded_at),
                 "tails": [_tail(tail, tenant.head) for tail in tenant.tails],
+                "sealed_at": timestamp(tenant.sealed_at),
+                "witnessed_at": timestamp(tenant.witnessed_at),
+                "erasures": age.erasures(tenant.erased),
             }
             for tenant in description.tenants
         ],
@@ -106,6 +116,13 @@ def _tail_text(tail: dict[str, Any]) -> str:
     return f"{tail['name']} {tail['position']} ({tail['lag']}){fault}"
 
 
+def _erasures_text(erasures: dict[str, Any]) -> str:
+    here, backups, since = erasures["done_here"], erasures["done_in_backups"], erasures["in_backups_from"]
+    if here == backups:
+        return f"{here} done here, {backups} done in backups, from {since} on"
+    return f"{here} done here, {backups} done in backups, the rest from {since or 'the next rotation of the master key'} on"
+
+
 def _show(content: dict[str, Any], database: Database) -> None:
     console = Console(highlight=False)
     where = database.data_dir or "a server of yours"
@@ -118,10 +135,18 @@ def _show(content: dict[str, Any], database: Database) -> None:
     console.print(f"migrations  {applied} applied, {len(pending)} pending{': run fidelog migrate' if pending else ''}")
     sizes = content["sizes"]
     console.print(f"sizes       events {sizes['events_bytes']:,} bytes, in all {sizes['total_bytes']:,} bytes")
+    for tenant in content["tenants"]:
+        if tenant["erasures"]["done_here"]:
+            console.print(f"erasures    {tenant['tenant_id']}: {_erasures_text(tenant['erasures'])}", soft_wrap=True)
     if weak := weak_logins(database):
         console.print(weak)
-    table = Table("tenant", "head", "recorded at", "tails (position, lag)")
+    table = Table("tenant", "head", "recorded, sealed, witnessed at", "tails (position, lag)", show_lines=True)
     for tenant in content["tenants"]:
         tails = ", ".join(map(_tail_text, tenant["tails"])) or "none"
-        table.add_row(tenant["tenant_id"], str(tenant["head"]), tenant["recorded_at"] or "no events", tails)
+        times = (
+            tenant["recorded_at"] or "no events",
+            tenant["sealed_at"] or "never",
+            tenant["witnessed_at"] or "never",
+        )
+        table.add_row(tenant["tenant_id"], str(tenant["head"]), "\n".join(times), tails)
     console.print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -26,6 +27,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "task-conflict": (409, "The task exists or was completed with other content"),
     "wrong-state": (409, "The status does not allow this"),
     "stale-claim-token": (409, "The claim token is not the newest attempt's"),
+    "legal-hold": (409, "A legal hold stands"),
+    "retention-running": (409, "Records must still be kept"),
+    "second-person-required": (409, "A second person must agree"),
     "client-erased": (410, "The client was erased"),
     "version-mismatch": (412, "The resource is at another version"),
     "body-too-large": (413, "The body is too large"),
@@ -48,6 +52,11 @@ CONTENT_TYPE = b"application/problem+json"
 def type_uri(slug: str) -> str:
     """The problem's stable type."""
     return f"urn:fidelog:problem:{slug}"
+
+
+def instance(scope: Any) -> str:
+    """The request's path as a URI reference: as it was sent, and anything that may not stand in one encoded."""
+    return quote(scope["raw_path"].partition(b"?")[0], safe="%/:@!$&'()*+,;=~")
 
 
 class Problem(Exception):

@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import Progress
 
 from api.database import start_embedded, use_server
 from api.notices import notice
+from api.progress import events_bar
 from api.replay_report import Report, report
 from api.settings import Settings
 from eventstore.database import Database
@@ -55,7 +54,7 @@ def replay_command(settings: Settings, options: Options) -> int:
         _signals() as asked,
         _database(settings) as database,
         report(check=options.check, as_json=options.as_json) as printed,
-        _bar() as bar,
+        events_bar() as bar,
     ):
         watching = _Watching(bar, printed, asked)
         names = options.names or known_names()
@@ -108,25 +107,6 @@ class Asked:
         if self.to_stop or not self.listening:
             raise KeyboardInterrupt
         self.to_stop = True
-
-
-class _Speed(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{int(task.speed or 0):,}/s")
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    """A progress bar on stderr, if that is a terminal."""
-    columns = (
-        TextColumn("events"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn(elapsed_when_finished=True)
-    )  # fmt: skip
-    console = Console(stderr=True)
-    bar = Progress(
-        *columns, console=console, disable=not sys.stderr.isatty(), redirect_stdout=False, redirect_stderr=False
-    )
-    with bar:
-        yield bar
 
 
 class _Watching:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from psycopg.conninfo import conninfo_to_dict
 from api.identity.issuer import ALGORITHMS, Issuer
 from api.identity.roles import ROUTES
 from api.limits import RequestLimits
+from api.witnessing import Witnessing, WitnessingError, witnessing
+from domain.retention import FLOORS, Years, policy
 from eventstore.database import LOGINS, Login
 
 
@@ -62,6 +64,9 @@ SETTINGS = (
     Setting("FIDELOG_STATE_DIR", ".fidelog-state", "folder of the master keys; never inside the data folder"),
     Setting("FIDELOG_DATABASE_URL", "", "a PostgreSQL 15 to 18 of yours instead of the embedded one"),
     Setting("FIDELOG_ACCESS_LOG", "credentials", "whose reads of personal data are recorded: credentials, or all"),
+    Setting("FIDELOG_ORIGIN", "", "what the names of the logs begin with, such as audit.bank.example/wealth"),
+    Setting("FIDELOG_RETENTION", "account=6 recommendation=6", "years for which each class of records is kept; no less"),
+    Setting("FIDELOG_MASTER_KEY_DAYS", "30", "days after which serve rotates the master key; `off`: on demand only"),
     Setting("FIDELOG_JWT_ISSUER", "", "issuer whose JWT bearer tokens are taken; needs the next two"),
     Setting("FIDELOG_JWT_AUDIENCE", "", "audience that such a token must be for"),
     Setting("FIDELOG_JWT_JWKS", "", "the issuer's key set: a URL, or a file"),
@@ -71,6 +76,10 @@ SETTINGS = (
         Setting(f"FIDELOG_{login.upper()}_URL", "", f"on a server: the {login} login's own URL")
         for login in LOGINS
     ),
+    Setting("FIDELOG_WITNESS_POLICY", "", "file (C2SP tlog-policy) that names the witnesses and the quorum of them"),
+    Setting("FIDELOG_WITNESSES", "", "where witnesses are, in place of the policy's own addresses: name=URL name=URL"),
+    Setting("FIDELOG_VERIFY_SECONDS", "3600", "time between two verifications of what was sealed since the last"),
+    Setting("FIDELOG_VERIFY_FULL_SECONDS", "86400", "time between two verifications of the whole log"),
     *LIMITS,
     Setting("FIDELOG_REQUEST_LOG", "off", "`on`: a line of JSON on stderr for every request"),
 )  # fmt: skip
@@ -87,11 +96,20 @@ class Settings:
     database_url: str | None = None
     login_urls: Mapping[Login, str] = field(default_factory=dict)
     access_log: Recorded = "credentials"
+    origin: str | None = None
+    """What the origin of every tenant's log begins with; None: a random one that the state folder keeps."""
+    retention: Years = field(default_factory=lambda: FLOORS)
+    master_key_days: float | None = 30.0
+    """None: the master key is rotated on demand only."""
     issuer: Issuer | None = None
     keyless: bool = False
     """Whether a caller without a credential is the local operator: on this machine, with its own database."""
     limits: RequestLimits = field(default_factory=RequestLimits)
     request_log: bool = False
+    witnessing: Witnessing | None = None
+    """Who cosigns, if anybody."""
+    verify_seconds: float = 3_600.0
+    verify_full_seconds: float = 86_400.0
 
     @property
     def embedded(self) -> bool:
@@ -109,19 +127,27 @@ class Settings:
         return frozenset(route for route, need in ROUTES.items() if need.of_process and self.loopback)
 
 
+def values_of(
+    settings: Iterable[Setting],
+    options: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """What each setting holds, by its variable: from the options, else the environment, else the default."""
+    environment = os.environ if environment is None else environment
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    return {
+        setting.variable: given.get(setting.option) or environment.get(setting.variable) or setting.default
+        for setting in settings
+    }
+
+
 def read(options: Mapping[str, str | None] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from options (by lower-case name without FIDELOG_), else environment, else default.
 
     Raises SettingsError.
     """
-    environment = os.environ if environment is None else environment
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-
-    def value(setting: Setting) -> str:
-        return given.get(setting.option) or environment.get(setting.variable) or setting.default
-
-    values = {setting.variable: value(setting) for setting in SETTINGS}
-    data_dir, state_dir = _folder(values, "FIDELOG_DATA_DIR"), _folder(values, "FIDELOG_STATE_DIR")
+    values = values_of(SETTINGS, options, environment)
+    data_dir, state_dir = folder(values, "FIDELOG_DATA_DIR"), folder(values, "FIDELOG_STATE_DIR")
     if state_dir == data_dir or data_dir in state_dir.parents:
         raise SettingsError(
             "FIDELOG_STATE_DIR lies inside FIDELOG_DATA_DIR; choose a folder outside, so that no copy of the data "
@@ -129,17 +155,36 @@ def read(options: Mapping[str, str | None] | None = None, environment: Mapping[s
         )
     settings = Settings(
         host=values["FIDELOG_HOST"],
-        port=_port(values["FIDELOG_PORT"]),
+        port=port(values, "FIDELOG_PORT"),
         data_dir=data_dir,
         state_dir=state_dir,
         database_url=_url(values, "FIDELOG_DATABASE_URL"),
         login_urls={login: url for login in LOGINS if (url := _url(values, f"FIDELOG_{login.upper()}_URL"))},
         access_log=_recorded(values["FIDELOG_ACCESS_LOG"]),
+        origin=_origin(values["FIDELOG_ORIGIN"]),
+        retention=_retention(values["FIDELOG_RETENTION"]),
+        master_key_days=_days(values["FIDELOG_MASTER_KEY_DAYS"]),
         issuer=_issuer(values),
         limits=RequestLimits(**{setting.option: _bound(values, setting.variable) for setting in LIMITS}),
         request_log=_switch(values, "FIDELOG_REQUEST_LOG"),
+        witnessing=_witnessing(values),
+        verify_seconds=_bound(values, "FIDELOG_VERIFY_SECONDS"),
+        verify_full_seconds=_bound(values, "FIDELOG_VERIFY_FULL_SECONDS"),
     )
     return replace(settings, keyless=settings.embedded and settings.loopback)
+
+
+_ORIGIN = re.compile(r"[A-Za-z0-9.-]{1,100}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]{1,60}){0,5}", re.ASCII)
+
+
+def _origin(value: str) -> str | None:
+    """A URL without scheme and without a slash at its end (c2sp.org/tlog-checkpoint)."""
+    if value and not _ORIGIN.fullmatch(value):
+        raise SettingsError(
+            "FIDELOG_ORIGIN must be a name such as audit.bank.example/wealth: a host and a path, without https:// in front "
+            "and without a slash at the end"
+        )
+    return value or None
 
 
 def _url(values: Mapping[str, str], variable: str) -> str | None:
@@ -160,8 +205,8 @@ def _url(values: Mapping[str, str], variable: str) -> str | None:
     return url
 
 
-def _folder(values: Mapping[str, str], variable: str) -> Path:
-    """The folder with symbolic links and `..` resolved, so that folders can be compared."""
+def folder(values: Mapping[str, str], variable: str) -> Path:
+    """The folder with symbolic links and `..` resolved, so that folders can be compared. Raises SettingsError."""
     try:
         return Path(values[variable]).expanduser().resolve()
     except (OSError, RuntimeError) as error:
@@ -174,6 +219,24 @@ def _recorded(text: str) -> Recorded:
     if text != "credentials":
         raise SettingsError("FIDELOG_ACCESS_LOG must be credentials or all")
     return "credentials"
+
+
+def _retention(text: str) -> Years:
+    found = [re.fullmatch(r"([a-z]+)=([0-9]{1,3})", part, re.ASCII) for part in text.replace(",", " ").split()]
+    try:
+        if not all(found):
+            raise ValueError("it is a list of class=years")
+        return policy({part[1]: int(part[2]) for part in found if part is not None})
+    except ValueError as error:
+        raise SettingsError(f"FIDELOG_RETENTION: {error}; write for example account=10 recommendation=7") from None
+
+
+def _days(text: str) -> float | None:
+    if text == "off":
+        return None
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,6})?", text, re.ASCII) and float(text) > 0:
+        return float(text)
+    raise SettingsError("FIDELOG_MASTER_KEY_DAYS must be a number of days above 0, or off")
 
 
 def _issuer(values: Mapping[str, str]) -> Issuer | None:
@@ -192,9 +255,11 @@ def _issuer(values: Mapping[str, str]) -> Issuer | None:
     return Issuer(issuer, audience, jwks, int(leeway), algorithms)
 
 
-def _port(text: str) -> int:
+def port(values: Mapping[str, str], variable: str) -> int:
+    """A port; 0 is any that is free. Raises SettingsError."""
+    text = values[variable]
     if not re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) or int(text) > 65535:
-        raise SettingsError("FIDELOG_PORT must be a number from 0 to 65535")
+        raise SettingsError(f"{variable} must be a number from 0 to 65535")
     return int(text)
 
 
@@ -210,3 +275,15 @@ def _switch(values: Mapping[str, str], variable: str) -> bool:
     if values[variable] not in {"on", "off"}:
         raise SettingsError(f"{variable} must be on or off")
     return values[variable] == "on"
+
+
+def _witnessing(values: Mapping[str, str]) -> Witnessing | None:
+    path, addresses = values["FIDELOG_WITNESS_POLICY"], values["FIDELOG_WITNESSES"]
+    if not path:
+        if addresses:
+            raise SettingsError("FIDELOG_WITNESSES needs FIDELOG_WITNESS_POLICY, which has the witnesses' keys")
+        return None
+    try:
+        return witnessing(Path(path).expanduser(), addresses)
+    except WitnessingError as error:
+        raise SettingsError(str(error)) from error

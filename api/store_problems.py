@@ -7,7 +7,11 @@ from typing import Any
 
 from api.problems import Problem
 from domain.refusals import (
+    ClientErased,
     ClientNotFound,
+    ErasureState,
+    HoldNotFound,
+    HoldStands,
     KeyEnded,
     KeyExists,
     KeyNotFound,
@@ -34,8 +38,14 @@ def _key_not_found(refusal: KeyNotFound) -> Problem:
     return Problem("not-found", "API key not found", errors=faults)
 
 
+_ERASURE = {"none": "Nobody asked for the erasure", "requested": "The erasure is requested already"}
+
 REFUSALS: dict[type[Any], Callable[[Any], Problem]] = {
     ClientNotFound: _client_not_found,
+    ClientErased: lambda refusal: Problem("client-erased", "The client was erased"),
+    HoldNotFound: lambda refusal: Problem("not-found", "No such legal hold stands"),
+    HoldStands: lambda refusal: Problem("wrong-state", "The legal hold stands already", hold_status="placed"),
+    ErasureState: lambda refusal: Problem("wrong-state", _ERASURE[refusal.status], erasure_status=refusal.status),
     TaskNotFound: lambda refusal: Problem("task-not-found", "Task not found"),
     TaskConflict: lambda refusal: Problem("task-conflict", refusal.detail),
     WrongState: lambda refusal: wrong_state(refusal.status),

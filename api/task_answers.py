@@ -10,9 +10,10 @@ from eventstore.vault.keys import DataKey
 from projections.queries import Found, open_value, task_state
 
 
-def entity_tag(version: int) -> str:
-    """Of the task at a version of its stream."""
-    return f'"{version}.task"'
+def entity_tag(version: int, *, erased: bool = False) -> str:
+    """Of the task at a version of its stream; of another representation once the client was erased, so that nobody goes on
+    using a copy that shows more."""
+    return f'"{version}.task.erased"' if erased else f'"{version}.task"'
 
 
 def found_content(found: Found, tenant_id: str) -> dict[str, Any]:

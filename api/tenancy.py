@@ -1,33 +1,52 @@
-"""What runs for each tenant: the tails that follow its log, and the sweep of its leases."""
+"""What runs for each tenant: the tails that follow its log, and its sweeps."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
-from api.leases import LeaseSweep
+from eventstore.database import Database
+from eventstore.following import Following
+from eventstore.sealing.cosigning import Cosigning
+from eventstore.sealing.sealer import Sealer
 from projections.audit_index import audit_index
-from projections.tail import Tail
 
 FIRST_TURN_SECONDS = 2.0
 
 
-class Tenancy:
-    """One tenant's tails, if it is `followed`, and sweep."""
+class Sweep(Protocol):
+    """Looks again and again for something that is to be done."""
 
-    def __init__(self, tenant_id: str, sweep: LeaseSweep, *, followed: bool) -> None:
+    async def run(self) -> None:
+        """For ever."""
+
+
+class Tenancy:
+    """One tenant's tails and sealer, and what asks its witnesses, if it is `followed`; and sweeps."""
+
+    def __init__(
+        self, tenant_id: str, sweeps: Sequence[Sweep], sealer: Sealer, cosigning: Cosigning | None, *, followed: bool
+    ) -> None:
         self.index = audit_index(tenant_id)
-        self.tails: tuple[Tail, ...] = (self.index,) if followed else ()
+        self.sealer = sealer
+        self.cosigning = cosigning
+        everything = (self.index, sealer) if cosigning is None else (self.index, sealer, cosigning)
+        self.tails: tuple[Following, ...] = everything if followed else ()
         self._tenant_id = tenant_id
-        self._sweep = sweep
+        self._sweeps = sweeps
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, keeper_url: str) -> None:
-        """Start them; each tail looks once before anybody is told how far it has got."""
-        self._tasks = [
-            asyncio.create_task(tail.run(keeper_url), name=f"tail-{tail.name}-{self._tenant_id}") for tail in self.tails
-        ]
-        self._tasks.append(asyncio.create_task(self._sweep.run(), name=f"leases-{self._tenant_id}"))
+    async def start(self, database: Database) -> None:
+        """Start them; each tail looks once before anybody is told how far it has got. Raises LookupError when the
+        database has not the logins they need."""
+        keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
+        runs = {type(sweep).__name__: sweep.run() for sweep in self._sweeps}
+        if self.tails:
+            runs |= {"tail-audit_index": self.index.run(keeper_url), "seal": self.sealer.run(sealer_url)}
+            if self.cosigning is not None:
+                runs["witness"] = self.cosigning.run(sealer_url)
+        self._tasks = [asyncio.create_task(run, name=f"{name}-{self._tenant_id}") for name, run in runs.items()]
         await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
 
     async def stop(self) -> None:
@@ -38,9 +57,18 @@ class Tenancy:
 class Tenancies:
     """All tenants that this process serves; those that appear while it runs too."""
 
-    def __init__(self, sweep: Callable[[str], LeaseSweep], *, followed: bool) -> None:
+    def __init__(
+        self,
+        sweeps: Callable[[str], Sequence[Sweep]],
+        sealer: Callable[[str], Sealer],
+        cosigning: Callable[[str], Cosigning | None],
+        *,
+        followed: bool,
+    ) -> None:
         self._of: dict[str, Tenancy] = {}
-        self._sweep = sweep
+        self._sweeps = sweeps
+        self._sealer = sealer
+        self._cosigning = cosigning
         self._followed = followed
 
     def __getitem__(self, tenant_id: str) -> Tenancy:
@@ -50,7 +78,7 @@ class Tenancies:
         return tenant_id in self._of
 
     @property
-    def tails(self) -> tuple[Tail, ...]:
+    def tails(self) -> tuple[Following, ...]:
         """Every tail of every tenant."""
         return tuple(tail for tenancy in self._of.values() for tail in tenancy.tails)
 
@@ -60,17 +88,23 @@ class Tenancies:
             for tail in tenancy.tails:
                 tail.wake()
 
-    async def serve(self, tenants: Iterable[str], keeper_url: str) -> None:
+    async def serve(self, tenants: Iterable[str], database: Database) -> None:
         """Start what is not running yet."""
         new = {
-            tenant_id: Tenancy(tenant_id, self._sweep(tenant_id), followed=self._followed)
+            tenant_id: Tenancy(
+                tenant_id,
+                self._sweeps(tenant_id),
+                self._sealer(tenant_id),
+                self._cosigning(tenant_id),
+                followed=self._followed,
+            )
             for tenant_id in tenants
             if tenant_id not in self._of
         }
         if not new:
             return
         self._of.update(new)
-        await asyncio.gather(*(tenancy.start(keeper_url) for tenancy in new.values()))
+        await asyncio.gather(*(tenancy.start(database) for tenancy in new.values()))
 
     def end_waits(self) -> None:
         """The server is about to stop: requests that wait for something are answered now."""

@@ -40,8 +40,8 @@ TypeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]{0,99}
 Visible = r"^[\x21-\x7e]+$"
 
 
-class TrailQuery(BaseModel):
-    """Which events, in which order, and how many at a time. Filters are ANDed; several types are ORed."""
+class EventFilters(BaseModel):
+    """Which events. Filters are ANDed; several types are ORed."""
 
     actor: Annotated[str | None, Field(max_length=255, pattern=Visible)] = None
     type: Annotated[list[TypeName], Field(max_length=20), AfterValidator(_each_once)] = []
@@ -50,14 +50,6 @@ class TrailQuery(BaseModel):
     decision_id: Uuid | None = None
     since: Annotated[Time | None, Field(alias="from", description="Recorded at this time or later; RFC 3339.")] = None
     until: Annotated[Time | None, Field(alias="to", description="Recorded before this time; RFC 3339.")] = None
-    order: Literal["asc", "desc"] = "asc"
-    at_least: Annotated[
-        int | None,
-        Field(ge=0, le=MAX_POSITION, description="Wait until the list has got to this position, at most 5 seconds."),
-        BeforeValidator(digits),
-    ] = None
-    limit: Limit = 100
-    cursor: Annotated[str | None, Field(default=None, description="`next_cursor` of the page before.")]
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,6 +65,19 @@ class TrailQuery(BaseModel):
             since=self.since,
             until=self.until,
         )
+
+
+class TrailQuery(EventFilters):
+    """Which events, in which order, and how many at a time."""
+
+    order: Literal["asc", "desc"] = "asc"
+    at_least: Annotated[
+        int | None,
+        Field(ge=0, le=MAX_POSITION, description="Wait until the list has got to this position, at most 5 seconds."),
+        BeforeValidator(digits),
+    ] = None
+    limit: Limit = 100
+    cursor: Annotated[str | None, Field(default=None, description="`next_cursor` of the page before.")]
 
     def pairs(self) -> list[tuple[str, str]]:
         """The query that asks for the same list again, without the cursor."""

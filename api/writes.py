@@ -11,6 +11,7 @@ import orjson
 from api.answer import Answer, Header
 from api.backend import Backend
 from api.call import Call
+from api.problems import Problem
 from eventstore.records import Command, Envelope, ExpectedVersion, Receipt, RecordedEvent, Repeated, Sealing
 from eventstore.vault.keys import DataKey
 
@@ -90,6 +91,13 @@ def write_headers(receipt: Receipt, entity_tag: str | None = None) -> list[Heade
 def written(status: int, content: Any, receipt: Receipt, entity_tag: str | None = None) -> Answer:
     """A write's answer."""
     return Answer(status, orjson.dumps(content), write_headers(receipt, entity_tag))
+
+
+def recorded_refusal(receipt: Receipt, problem: Problem) -> Problem:
+    """A refusal that is on record, with the position of its event."""
+    problem.headers |= {name.decode(): value.decode() for name, value in write_headers(receipt)}
+    problem.members["correlation_id"] = receipt.events[-1].correlation_id
+    return problem
 
 
 def last_of(events: Sequence[RecordedEvent], *kinds: type[Any]) -> RecordedEvent:

@@ -15,6 +15,7 @@ from bench import (
     officers_queries,
     read_load,
     replaying,
+    verifying,
     write_load,
 )
 from bench.engine_load import EngineWork
@@ -31,6 +32,7 @@ from bench.report import Fact, Report, Row
 from bench.rounds import ENOUGH_ROUNDS
 from bench.storage import StorageWork
 from bench.tasks import TaskLoad
+from bench.verifying import VerificationWork
 from bench.write_load import WriteLoad
 
 
@@ -97,6 +99,11 @@ WORKS: dict[str, Entry] = {
         "officers' queries as the log grows",
         lambda plan: OfficersQueries(plan.sizes, plan.rounds),
         lambda plan: officers_queries.aims(plan.sizes),
+    ),
+    "S6": Entry(
+        "verification",
+        lambda plan: VerificationWork(plan.sizes, plan.rounds, plan.seconds),
+        lambda plan: verifying.rows(plan.sizes),
     ),
     "S7": Entry("storage", lambda plan: StorageWork(plan.seconds)),
     "S8": Entry("freshness of tails", lambda plan: Freshness(plan.rounds, plan.seconds), freshness.AIMS),

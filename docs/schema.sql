@@ -2,6 +2,24 @@ CREATE SCHEMA fidelog;
 
 ALTER SCHEMA fidelog OWNER TO fidelog_owner;
 
+CREATE FUNCTION fidelog.destroyed_with_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM fidelog.events AS e
+        WHERE e.tenant_id = new.tenant_id AND e.position = new.destroyed_position
+          AND e.subjects = ARRAY[new.subject] AND e.stream = 'client-' || new.subject
+          AND e.type = ANY (ARRAY['ClientErased', 'ClientErasedAgain']) AND e.recorded_at = new.destroyed_at)
+    THEN
+        RAISE EXCEPTION 'the key of % is not destroyed: no event says so', new.subject USING ERRCODE = 'FL004';
+    END IF;
+    RETURN NULL;
+END $$;
+
+ALTER FUNCTION fidelog.destroyed_with_event() OWNER TO fidelog_owner;
+
 CREATE FUNCTION fidelog.directory(known json) RETURNS TABLE(tenant_id text, version bigint, keys json, epoch integer, wrapped bytea)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -16,6 +34,16 @@ CREATE FUNCTION fidelog.directory(known json) RETURNS TABLE(tenant_id text, vers
 $$;
 
 ALTER FUNCTION fidelog.directory(known json) OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.erasures() RETURNS TABLE(tenant_id text, epoch integer, number bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT k.tenant_id, k.epoch, count(*)
+    FROM fidelog.client_keys AS k WHERE k.wrapped IS NULL GROUP BY k.tenant_id, k.epoch
+$$;
+
+ALTER FUNCTION fidelog.erasures() OWNER TO fidelog_owner;
 
 CREATE FUNCTION fidelog.events_follow() RETURNS trigger
     LANGUAGE plpgsql
@@ -127,6 +155,36 @@ END $$;
 
 ALTER FUNCTION fidelog.refuse_change() OWNER TO fidelog_owner;
 
+CREATE FUNCTION fidelog.refuse_earlier_epoch() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM wrapped_now AS w
+        JOIN fidelog.tenant_keys AS t ON t.tenant_id = w.tenant_id
+        WHERE w.wrapped IS NOT NULL AND w.epoch < t.epoch)
+    THEN
+        RAISE EXCEPTION 'a key is wrapped under an epoch that has ended' USING ERRCODE = 'FL006';
+    END IF;
+    RETURN NULL;
+END $$;
+
+ALTER FUNCTION fidelog.refuse_earlier_epoch() OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.refuse_earlier_tenant_epoch() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM fidelog.tenant_keys WHERE epoch > new.epoch) THEN
+        RAISE EXCEPTION 'a key is wrapped under an epoch that has ended' USING ERRCODE = 'FL006';
+    END IF;
+    RETURN new;
+END $$;
+
+ALTER FUNCTION fidelog.refuse_earlier_tenant_epoch() OWNER TO fidelog_owner;
+
 CREATE FUNCTION fidelog.refuse_empty_change() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -141,6 +199,17 @@ BEGIN
 END $$;
 
 ALTER FUNCTION fidelog.refuse_empty_change() OWNER TO fidelog_owner;
+
+CREATE FUNCTION fidelog.refuse_key_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% on %.% is refused: a key is destroyed with the event that says so, or wrapped anew under a later epoch',
+        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME USING ERRCODE = 'FL004';
+END $$;
+
+ALTER FUNCTION fidelog.refuse_key_change() OWNER TO fidelog_owner;
 
 CREATE FUNCTION fidelog.refuse_lost_row() RETURNS trigger
     LANGUAGE plpgsql
@@ -322,6 +391,8 @@ CREATE TABLE fidelog.client_keys (
     epoch integer NOT NULL,
     wrapped bytea,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    destroyed_at timestamp with time zone,
+    destroyed_position bigint,
     CONSTRAINT client_keys_epoch_check CHECK ((epoch >= 1))
 );
 
@@ -336,7 +407,8 @@ CREATE TABLE fidelog.client_profiles (
     updated_at timestamp with time zone NOT NULL,
     version bigint NOT NULL,
     "position" bigint NOT NULL,
-    fold_version smallint NOT NULL
+    fold_version smallint NOT NULL,
+    standing json
 );
 
 ALTER TABLE fidelog.client_profiles OWNER TO fidelog_owner;
@@ -463,6 +535,10 @@ CREATE INDEX audit_index_decision ON fidelog.audit_index USING btree (tenant_id,
 
 CREATE INDEX audit_index_type ON fidelog.audit_index USING btree (tenant_id, type, "position") WHERE leads;
 
+CREATE INDEX checkpoints_by_time ON fidelog.checkpoints USING btree (tenant_id, signed_at);
+
+CREATE INDEX client_keys_destroyed ON fidelog.client_keys USING btree (tenant_id, destroyed_position) WHERE (wrapped IS NULL);
+
 CREATE UNIQUE INDEX events_idempotency_key ON fidelog.events USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
 CREATE TRIGGER administration_bare_change BEFORE UPDATE ON fidelog.administration FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.log_id = old.log_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
@@ -493,6 +569,22 @@ CREATE TRIGGER checkpoints_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON f
 
 ALTER TABLE fidelog.checkpoints ENABLE ALWAYS TRIGGER checkpoints_never_change;
 
+CREATE TRIGGER client_keys_change BEFORE UPDATE ON fidelog.client_keys FOR EACH ROW WHEN ((NOT ((new.tenant_id = old.tenant_id) AND (new.subject = old.subject) AND (new.key_id = old.key_id) AND (new.created_at = old.created_at) AND (old.wrapped IS NOT NULL) AND (((new.wrapped IS NULL) AND (new.epoch = old.epoch) AND (new.destroyed_at IS NOT NULL) AND (new.destroyed_position IS NOT NULL)) OR ((new.wrapped IS NOT NULL) AND (new.epoch > old.epoch) AND (new.destroyed_at IS NULL) AND (new.destroyed_position IS NULL)))))) EXECUTE FUNCTION fidelog.refuse_key_change();
+
+ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_change;
+
+CREATE TRIGGER client_keys_destroyed AFTER INSERT OR UPDATE ON fidelog.client_keys FOR EACH ROW WHEN ((new.wrapped IS NULL)) EXECUTE FUNCTION fidelog.destroyed_with_event();
+
+ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_destroyed;
+
+CREATE TRIGGER client_keys_epoch AFTER INSERT ON fidelog.client_keys REFERENCING NEW TABLE AS wrapped_now FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_earlier_epoch();
+
+ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_epoch;
+
+CREATE TRIGGER client_keys_never_removed BEFORE DELETE OR TRUNCATE ON fidelog.client_keys FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.client_keys ENABLE ALWAYS TRIGGER client_keys_never_removed;
+
 CREATE TRIGGER client_profiles_bare_change BEFORE UPDATE ON fidelog.client_profiles FOR EACH ROW WHEN ((NOT ((new.version > old.version) AND (new."position" > old."position") AND (new.fold_version >= old.fold_version) AND (new.tenant_id = old.tenant_id) AND (new.client_id = old.client_id)))) EXECUTE FUNCTION fidelog.refuse_bare_change();
 
 ALTER TABLE fidelog.client_profiles ENABLE ALWAYS TRIGGER client_profiles_bare_change;
@@ -520,6 +612,18 @@ ALTER TABLE fidelog.events ENABLE ALWAYS TRIGGER events_never_change;
 CREATE TRIGGER logs_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.logs FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
 
 ALTER TABLE fidelog.logs ENABLE ALWAYS TRIGGER logs_never_change;
+
+CREATE TRIGGER tenant_keys_change BEFORE UPDATE ON fidelog.tenant_keys FOR EACH ROW WHEN ((NOT ((new.tenant_id = old.tenant_id) AND (new.epoch > old.epoch)))) EXECUTE FUNCTION fidelog.refuse_key_change();
+
+ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_change;
+
+CREATE TRIGGER tenant_keys_epoch BEFORE INSERT ON fidelog.tenant_keys FOR EACH ROW EXECUTE FUNCTION fidelog.refuse_earlier_tenant_epoch();
+
+ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_epoch;
+
+CREATE TRIGGER tenant_keys_never_removed BEFORE DELETE OR TRUNCATE ON fidelog.tenant_keys FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
+
+ALTER TABLE fidelog.tenant_keys ENABLE ALWAYS TRIGGER tenant_keys_never_removed;
 
 CREATE TRIGGER tiles_never_change BEFORE DELETE OR UPDATE OR TRUNCATE ON fidelog.tiles FOR EACH STATEMENT EXECUTE FUNCTION fidelog.refuse_change();
 
@@ -606,6 +710,9 @@ GRANT USAGE ON SCHEMA fidelog TO fidelog_sealer;
 REVOKE ALL ON FUNCTION fidelog.directory(known json) FROM PUBLIC;
 GRANT ALL ON FUNCTION fidelog.directory(known json) TO fidelog_reader;
 
+REVOKE ALL ON FUNCTION fidelog.erasures() FROM PUBLIC;
+GRANT ALL ON FUNCTION fidelog.erasures() TO fidelog_auditor;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.administration TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.administration TO fidelog_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE fidelog.administration TO fidelog_keeper;
@@ -641,6 +748,15 @@ GRANT SELECT,INSERT ON TABLE fidelog.client_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_reader;
 GRANT SELECT ON TABLE fidelog.client_keys TO fidelog_keeper;
 
+GRANT UPDATE(epoch) ON TABLE fidelog.client_keys TO fidelog_keeper;
+
+GRANT UPDATE(wrapped) ON TABLE fidelog.client_keys TO fidelog_writer;
+GRANT UPDATE(wrapped) ON TABLE fidelog.client_keys TO fidelog_keeper;
+
+GRANT UPDATE(destroyed_at) ON TABLE fidelog.client_keys TO fidelog_writer;
+
+GRANT UPDATE(destroyed_position) ON TABLE fidelog.client_keys TO fidelog_writer;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE fidelog.client_profiles TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.client_profiles TO fidelog_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE fidelog.client_profiles TO fidelog_keeper;
@@ -673,6 +789,11 @@ GRANT SELECT ON TABLE fidelog.tail_checkpoints TO fidelog_auditor;
 
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_writer;
 GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_reader;
+GRANT SELECT ON TABLE fidelog.tenant_keys TO fidelog_keeper;
+
+GRANT UPDATE(epoch) ON TABLE fidelog.tenant_keys TO fidelog_keeper;
+
+GRANT UPDATE(wrapped) ON TABLE fidelog.tenant_keys TO fidelog_keeper;
 
 GRANT SELECT,INSERT ON TABLE fidelog.tiles TO fidelog_sealer;
 GRANT SELECT ON TABLE fidelog.tiles TO fidelog_reader;

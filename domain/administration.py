@@ -1,6 +1,7 @@
-"""Who may come in, and who looked: API keys on stream `log-admin`, accesses and refusals on stream `log-access`.
+"""Who may come in, and who looked: API keys on stream `log-admin`, accesses and refusals on stream `log-access`; and what a
+restore lost, on stream `log-incarnation`.
 
-Both are streams of the tenant's log itself, category `log`. A key's secret is never here: only its keyed hash.
+All are streams of the tenant's log itself, category `log`. A key's secret is never here: only its keyed hash.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from domain import attestation
+from domain.attestation import AttestationCommand
 from domain.decider import Fold, Recorded
 from domain.refusals import KeyEnded, KeyExists, KeyNotFound, Refusal, TenantExists
 
 CATEGORY = "log"
-ADMIN, ACCESS = "log-admin", "log-access"
+ADMIN, ACCESS, INCARNATION = "log-admin", "log-access", "log-incarnation"
 
 Key = Mapping[str, Any]
 """An API key in the state: {"actor", "roles", "secret_hash", "issued_at", "expires_at", "revoked_at", "replaces"}; times as
@@ -86,7 +89,27 @@ class RecordRefusal:
     selection = None
 
 
-AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal
+@dataclass(frozen=True, slots=True)
+class Reincarnate:
+    """The log goes on under another origin."""
+
+    old_origin: str
+    old_checkpoint: str
+    new_origin: str
+    new_key: str
+    first_lost: int | None
+    last_lost: int | None
+    reason: str
+
+    log_id = "incarnation"
+
+    streams = (INCARNATION,)
+    selection = None
+
+
+AdministrationCommand = (
+    CreateTenant | IssueKey | RevokeKey | RecordAccess | RecordRefusal | Reincarnate | AttestationCommand
+)
 
 # Events
 
@@ -95,6 +118,8 @@ AdministrationCommand = CreateTenant | IssueKey | RevokeKey | RecordAccess | Rec
 class _Administrative:
     subjects = ()
     acts_on = None
+    log_id = "admin"
+    """Which of the log's own streams it is on."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +159,8 @@ class PersonalDataRead(_Administrative):
     purpose: str | None
     key_id: str | None
 
+    log_id = "access"
+
     @property
     def subjects(self) -> tuple[str, ...]:  # type: ignore[override]  # of the clients shown
         return tuple(self.clients)
@@ -146,12 +173,30 @@ class AccessRefused(_Administrative):
     reason: str
     key_id: str | None
 
+    log_id = "access"
+
+
+@dataclass(frozen=True)
+class LogReincarnated(_Administrative):
+    """The old origin signs no more. `old_checkpoint` is the newest that is known of it, as it was signed; positions from
+    `first_lost` to `last_lost` (null when none) were in it and are not in this log, or hold another event here."""
+
+    old_origin: str
+    old_checkpoint: str
+    new_origin: str
+    new_key: str
+    first_lost: int | None
+    last_lost: int | None
+    reason: str
+
+    log_id = "incarnation"
+
 
 # State
 
 
 class Administration(NamedTuple):
-    """What a stream of the log's own left: the keys by id (none on `log-access`)."""
+    """What a stream of the log's own left: the keys by id (on `log-admin` alone)."""
 
     log_id: str
     keys: Mapping[str, Key]
@@ -175,11 +220,19 @@ def decide(
     states: Mapping[str, Any], command: AdministrationCommand, now: datetime
 ) -> tuple[tuple[str, Any], ...] | Refusal:
     """What is recorded. What was looked at and what was refused always is."""
+    if isinstance(command, AttestationCommand):
+        return attestation.decide(command)
     if isinstance(command, RecordAccess):
         seen = PersonalDataRead(command.route, list(command.clients), command.purpose, command.key_id)
         return ((ACCESS, seen),)
     if isinstance(command, RecordRefusal):
         return ((ACCESS, AccessRefused(command.route, command.status, command.reason, command.key_id)),)
+    if isinstance(command, Reincarnate):
+        told = LogReincarnated(
+            command.old_origin, command.old_checkpoint, command.new_origin, command.new_key, command.first_lost,
+            command.last_lost, command.reason,
+        )  # fmt: skip
+        return ((INCARNATION, told),)
     state: Administration | None = states[ADMIN]
     if isinstance(command, CreateTenant):
         return ((ADMIN, TenantCreated(command.tenant_id)),) if state is None else TenantExists()
@@ -219,8 +272,7 @@ def _revoke(keys: Mapping[str, Key], command: RevokeKey, now: datetime) -> tuple
 def evolve(state: Administration | None, recorded: Recorded[Any]) -> Administration:
     event, at = recorded.event, recorded.recorded_at
     if state is None:
-        name = "access" if isinstance(event, PersonalDataRead | AccessRefused) else "admin"
-        state = Administration(name, {}, at, at)
+        state = Administration(event.log_id, {}, at, at)
     return state._replace(keys=_keys_after(state.keys, event, text(at)), updated_at=at)
 
 

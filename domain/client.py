@@ -1,4 +1,5 @@
-"""A client: profile as the article has it, confirmed by every upsert. Stream `client-{client_id}`."""
+"""A client: profile as the article has it, confirmed by every upsert. Stream `client-{client_id}`, where the client's
+holds and erasure stand too (domain/erasure_events.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from domain import erasure, erasure_events
 from domain.decider import Fold, Recorded, Sealed, same
+from domain.refusals import ClientErased, Refusal
 
 CATEGORY = "client"
 RISK_PROFILES = ("conservative", "moderately_conservative", "moderate", "growth", "aggressive")
@@ -77,15 +80,28 @@ class Client(NamedTuple):
     risk_profile: str
     created_at: datetime
     updated_at: datetime
+    """Of the profile."""
+    standing: erasure_events.Standing | None = None
+    """What stands for and against an erasure; None when there was never anything."""
+
+    @property
+    def erased(self) -> bool:
+        return self.standing is not None and erasure_events.status(self.standing) == erasure_events.ERASED
 
 
-def decide(states: Mapping[str, Any], command: RecordClient) -> tuple[tuple[str, ClientEvent], ...]:
+NEVER_KNOWN: Sealed = {"erased": "true"}
+"""In place of the name of somebody who was erased, and whom a restored log does not know."""
+
+
+def decide(states: Mapping[str, Any], command: RecordClient) -> tuple[tuple[str, ClientEvent], ...] | Refusal:
     """An upsert is always recorded, also when it changes nothing."""
     name = f"client-{command.client_id}"
     client: Client | None = states[name]
     kind: type[ClientOnboarded]
     if client is None:
         kind = ClientOnboarded
+    elif client.erased:
+        return ClientErased()
     elif same(client.full_name, command.full_name) and client.risk_profile == command.risk_profile:
         kind = ClientProfileConfirmed
     else:
@@ -93,9 +109,22 @@ def decide(states: Mapping[str, Any], command: RecordClient) -> tuple[tuple[str,
     return ((name, kind(command.client_id, command.full_name, command.risk_profile)),)
 
 
-def evolve(state: Client | None, recorded: Recorded[ClientEvent]) -> Client:
+def decide_erasure(
+    states: Mapping[str, Any], command: erasure.ErasureCommand, now: datetime
+) -> erasure.Events | Refusal:
+    """What is decided about a client's holds and erasure."""
+    client: Client | None = states[stream(command.client_id)]
+    return erasure.decide(None if client is None else client.standing or erasure_events.NOTHING, command, now)
+
+
+def evolve(state: Client | None, recorded: Recorded[Any]) -> Client:
     event, at = recorded.event, recorded.recorded_at
-    return Client(event.client_id, event.full_name, event.risk_profile, at if state is None else state.created_at, at)
+    if isinstance(event, erasure_events.ErasureEvent):
+        known = state or Client(event.client_id, NEVER_KNOWN, "", at, at)
+        return known._replace(standing=erasure_events.evolve(known.standing or erasure_events.NOTHING, recorded))
+    if state is None:
+        return Client(event.client_id, event.full_name, event.risk_profile, at, at)
+    return Client(event.client_id, event.full_name, event.risk_profile, state.created_at, at, state.standing)
 
 
 FOLD = Fold(CATEGORY, 1, evolve)

@@ -13,6 +13,28 @@ class ClientNotFound:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientErased:
+    """The client was erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldNotFound:
+    """No such legal hold stands on the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldStands:
+    """The legal hold stands already."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureState:
+    """The erasure is at another step: `none` (nobody asked for it) or `requested`."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskNotFound:
     """No such task."""
 
@@ -55,4 +77,17 @@ class TenantExists:
     """The tenant's log has begun already."""
 
 
-Refusal = ClientNotFound | TaskNotFound | TaskConflict | WrongState | KeyNotFound | KeyEnded | KeyExists | TenantExists
+Refusal = (
+    ClientNotFound
+    | ClientErased
+    | HoldNotFound
+    | HoldStands
+    | ErasureState
+    | TaskNotFound
+    | TaskConflict
+    | WrongState
+    | KeyNotFound
+    | KeyEnded
+    | KeyExists
+    | TenantExists
+)

@@ -9,7 +9,7 @@ from typing import Any
 
 from domain import client
 from domain.decider import Repeat, Sealed, Selected, Selection, same
-from domain.refusals import ClientNotFound, Refusal, TaskConflict, TaskNotFound, WrongState
+from domain.refusals import ClientErased, ClientNotFound, Refusal, TaskConflict, TaskNotFound, WrongState
 from domain.task_events import (
     CLAIMED,
     OPEN,
@@ -148,8 +148,11 @@ def _create(states: Mapping[str, Any], command: CreateTask) -> Events | Refusal 
         if _same_task(task, command):
             return Repeat(name, 1)
         return TaskConflict("The task exists with other content")
-    if states[client.stream(command.client_id)] is None:
+    about: client.Client | None = states[client.stream(command.client_id)]
+    if about is None:
         return ClientNotFound("/client_id")
+    if about.erased:
+        return ClientErased()
     created = TaskCreated(command.task_id, command.client_id, command.agent_name, command.payload, command.priority)
     return ((name, created),)
 

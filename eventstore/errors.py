@@ -71,15 +71,19 @@ class Verdict(Enum):
     STOP = "stop and answer 503"
 
 
+_AGAIN = {"25P03", "55P03", "FL006"}
+
+
 def verdict(error: StatementFailed | ConnectionLost) -> Verdict:
     """The error classes of the write path.
 
     Running a batch again is always safe: every command is found by its key if it had been committed (P5, P6).
-    Class 40 lost a race, 55P03 waited too long for the lock, 25P03 was cut off while this process was stopped.
+    Class 40 lost a race, 55P03 waited too long for the lock, 25P03 was cut off while this process was stopped, FL006 wrapped
+    a key under an epoch that had just ended.
     Classes 22 and 23 are data errors of one command. The rest (53 resources, 57 operator, 25006 read-only, and
     whatever nobody foresaw) stops the batch with 503.
     """
-    if isinstance(error, ConnectionLost) or error.sqlstate[:2] in {"08", "40"} or error.sqlstate in {"25P03", "55P03"}:
+    if isinstance(error, ConnectionLost) or error.sqlstate[:2] in {"08", "40"} or error.sqlstate in _AGAIN:
         return Verdict.RETRY
     if error.sqlstate[:2] in {"22", "23"}:
         return Verdict.BISECT

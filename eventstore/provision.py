@@ -95,8 +95,9 @@ async def create_tenant(database: Database, vault: Vault, tenant_id: str) -> Non
     epoch, wrapped = vault.new_tenant_key(tenant_id)
     async with await psycopg.AsyncConnection.connect(database.url("owner")) as connection:
         await connection.execute(
-            "INSERT INTO fidelog.tenant_keys (tenant_id, epoch, wrapped) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            (tenant_id, epoch, wrapped),
+            "INSERT INTO fidelog.tenant_keys (tenant_id, epoch, wrapped) SELECT %s, %s, %s"
+            " WHERE NOT EXISTS (SELECT 1 FROM fidelog.tenant_keys WHERE tenant_id = %s) ON CONFLICT DO NOTHING",
+            (tenant_id, epoch, wrapped, tenant_id),
         )
         await connection.execute(
             "INSERT INTO fidelog.logs (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING", (tenant_id,)

@@ -20,6 +20,7 @@ from eventstore.sessions import Sessions
 from eventstore.statements import Statement, statement
 
 READ_FORWARD = statement("eventstore", "read_forward")
+READ_STREAM_END = statement("eventstore", "read_stream_end")
 READ_COMMAND = statement("eventstore", "read_command")
 READ_STREAMS_UNTIL = statement("eventstore", "read_streams_until")
 SHARE_LOCK = statement("eventstore", "share_lock")
@@ -167,6 +168,10 @@ class Log:
     async def forward(self, tenant_id: str, *, after: int = 0, limit: int = 500) -> list[RecordedEvent]:
         """Events at positions above `after`, in order."""
         return await self._events(tenant_id, READ_FORWARD, (tenant_id, after, limit))
+
+    async def stream_end(self, tenant_id: str, stream: str, limit: int) -> list[RecordedEvent]:
+        """The newest events of a stream, the newest first."""
+        return await self._events(tenant_id, READ_STREAM_END, (tenant_id, stream, limit))
 
     async def command(self, tenant_id: str, stream: str, version: int) -> list[RecordedEvent]:
         """All events of the command that appended the event at (stream, version)."""

@@ -45,19 +45,37 @@ async def rights(connection: psycopg.AsyncConnection[Any], names: Iterable[str])
 
 async def check_rights(database: Database, granted: Granted) -> None:
     """Raises MigrationError naming what to revoke or grant, when a login may do more or less than it should."""
+    for login, name, faults in await wrong_rights(database, granted):
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise MigrationError(
+            f"the login {login} ({name}) has not the rights it should have; as a superuser: "
+            + "; ".join(faults[:SHOWN]) + more
+        )  # fmt: skip
+
+
+async def wrong_rights(database: Database, granted: Granted) -> list[tuple[Login, str, list[str]]]:
+    """Logins that may do more or less than they should, with the name of the role and the statements that put it right."""
     users = {login: await _user(database, login) for login in LOGINS if login in database.urls}
     async with await psycopg.AsyncConnection.connect(database.url("reader"), autocommit=True) as connection:
         found = await rights(connection, [*map(role, LOGINS), *users.values()])
+    wrong = []
     for login in LOGINS:
         # The role of the migrations, and the user of the login's own URL, which should be the same.
         for name in dict.fromkeys((role(login), users.get(login, role(login)))):
             own = [right for right in found if right.login == name]
             if faults := _too_much(login, own, granted[login]) or _too_little(login, name, own, granted[login]):
-                more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-                raise MigrationError(
-                    f"the login {login} ({name}) has not the rights it should have; as a superuser: "
-                    + "; ".join(faults[:SHOWN]) + more
-                )  # fmt: skip
+                wrong.append((login, name, faults))
+    return wrong
+
+
+async def wrong_roles(connection: psycopg.AsyncConnection[Any], granted: Granted) -> list[str]:
+    """The statements that put right what the roles of the migrations may do too much or too little."""
+    found = await rights(connection, map(role, LOGINS))
+    faults = []
+    for login in LOGINS:
+        own = [right for right in found if right.login == role(login)]
+        faults += _too_much(login, own, granted[login]) or _too_little(login, role(login), own, granted[login])
+    return faults
 
 
 async def _user(database: Database, login: Login) -> str:

@@ -15,6 +15,13 @@ class Decoder(Protocol):
     def decode(self, type_name: str, schema_version: int, data: bytes) -> Any: ...
 
 
+class Undecoded:
+    """Leaves events as they are stored, also those of types that this code does not know."""
+
+    def decode(self, type_name: str, schema_version: int, data: bytes) -> None:
+        return None
+
+
 @overload
 def utc(value: datetime) -> datetime: ...
 @overload

@@ -1,4 +1,4 @@
-"""administration: one row for each of the log's own streams, log-admin and log-access."""
+"""administration: one row for each of the log's own streams, such as log-admin and log-access."""
 
 from __future__ import annotations
 

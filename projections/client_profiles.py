@@ -15,6 +15,7 @@ COLUMNS: tuple[Column, ...] = (
     ("risk_profile", "text"),
     ("created_at", "timestamptz"),
     ("updated_at", "timestamptz"),
+    ("standing", "json"),
 )
 
 
@@ -24,7 +25,7 @@ def client_profiles(fold: Fold[client.Client] = client.FOLD) -> ReadModel:
 
 
 def _values(state: client.Client) -> Sequence[Any]:
-    return state.client_id, state.full_name, state.risk_profile, state.created_at, state.updated_at
+    return state
 
 
 def _state(columns: Sequence[Any]) -> client.Client:

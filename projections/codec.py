@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from domain import administration, client, task_events
+from domain import administration, attestation, client, erasure_events, exports, task_events
 from eventstore.records import Encoded
 
 EVENT_TYPES: dict[str, type[Any]] = {
@@ -17,6 +17,14 @@ EVENT_TYPES: dict[str, type[Any]] = {
         client.ClientOnboarded,
         client.ClientProfileUpdated,
         client.ClientProfileConfirmed,
+        erasure_events.LegalHoldPlaced,
+        erasure_events.LegalHoldLifted,
+        erasure_events.RetentionAssigned,
+        erasure_events.ErasureRequested,
+        erasure_events.ErasureWithdrawn,
+        erasure_events.ErasureRefused,
+        erasure_events.ClientErased,
+        erasure_events.ClientErasedAgain,
         task_events.TaskCreated,
         task_events.TaskClaimed,
         task_events.TaskCompleted,
@@ -31,6 +39,11 @@ EVENT_TYPES: dict[str, type[Any]] = {
         administration.ApiKeyRevoked,
         administration.PersonalDataRead,
         administration.AccessRefused,
+        administration.LogReincarnated,
+        attestation.SchemaAttested,
+        attestation.GuardsRepaired,
+        attestation.VerificationMade,
+        exports.ExportMade,
     )
 }
 
@@ -51,6 +64,8 @@ SEALED_FIELDS: dict[str, tuple[str, ...]] = {
     "ClientOnboarded": ("full_name",),
     "ClientProfileUpdated": ("full_name",),
     "ClientProfileConfirmed": ("full_name",),
+    "LegalHoldPlaced": ("reason",),
+    "LegalHoldLifted": ("reason",),
     "TaskCreated": ("payload",),
     "TaskCompleted": ("result",),
     "TaskFailed": ("error",),

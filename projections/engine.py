@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from domain import administration, client, task, task_events
+from domain import administration, client, erasure, erasure_events, exports, task, task_events
 from domain.decider import Fold, Repeat
-from domain.refusals import ClientNotFound, KeyNotFound, TaskNotFound
+from domain.refusals import ClientErased, ClientNotFound, HoldNotFound, KeyNotFound, TaskNotFound
 from eventstore.records import Context, Decision, Refused, Repeated, Selected
 from eventstore.writer.engine import Engine
 from projections.administration import administrations
@@ -22,12 +22,20 @@ FOLDS: tuple[Fold[Any], ...] = (client.FOLD, task_events.FOLD, administration.FO
 
 _DECIDE: dict[type[Any], Callable[[Mapping[str, Any], Any, Selected, datetime], Any]] = {
     client.RecordClient: lambda states, command, selected, now: client.decide(states, command),
+    **dict.fromkeys(
+        get_args(erasure.ErasureCommand),
+        lambda states, command, selected, now: client.decide_erasure(states, command, now),
+    ),
     **dict.fromkeys(get_args(task.TaskCommand), task.decide),
     **dict.fromkeys(
         get_args(administration.AdministrationCommand),
         lambda states, command, selected, now: administration.decide(states, command, now),
     ),
+    exports.RecordExport: lambda states, command, selected, now: exports.decide(command),
 }
+
+
+_ABSENT = (ClientNotFound, ClientErased, HoldNotFound, TaskNotFound, KeyNotFound)
 
 
 def decide(states: Mapping[str, Any], command: Any, selected: Selected, context: Context) -> Decision:
@@ -37,7 +45,7 @@ def decide(states: Mapping[str, Any], command: Any, selected: Selected, context:
         return decision
     if isinstance(decision, Repeat):
         return Repeated(decision.stream, decision.version)
-    return Refused(decision, absent=isinstance(decision, ClientNotFound | TaskNotFound | KeyNotFound))
+    return Refused(decision, absent=isinstance(decision, _ABSENT))
 
 
 def read_models(of: Engine) -> dict[str, ReadModel]:
@@ -54,4 +62,5 @@ def engine(folds: Sequence[Fold[Any]] = FOLDS) -> Engine:
         codec=Codec(),
         storages=(client_profiles(clients), agent_tasks(tasks), administrations(administration_fold)),
         selections=(ClaimableTasks(tasks.version),),
+        erasing=erasure_events.ERASING,
     )

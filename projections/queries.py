@@ -29,6 +29,7 @@ LIST_AGENT_TASKS = statement("projections", "list_agent_tasks")
 LIST_CLIENT_TASKS = statement("projections", "list_client_tasks")
 CLIENT_TASK_IDS = statement("projections", "client_task_ids")
 LEASES_OVER = statement("projections", "leases_over")
+TASKS_OF_ERASED = statement("projections", "tasks_of_erased")
 API_KEYS = statement("projections", "get_api_keys")
 
 ERASED = {"erased": True}
@@ -124,6 +125,12 @@ class Queries:
         parameters = (tenant_id, after, limit, self._tasks.fold_version)
         ((now, task_ids),) = await self._reader.rows(tenant_id, LEASES_OVER, parameters)
         return now, task_ids
+
+    async def erased_since(self, tenant_id: str, after: int, limit: int) -> tuple[dict[str, int], list[str]]:
+        """Clients erased after the position, in order, with the positions of their erasures; and open tasks of theirs."""
+        rows = await self._reader.rows(tenant_id, TASKS_OF_ERASED, (tenant_id, after, limit))
+        erased = {subject: position for subject, position, _ in rows}
+        return erased, [task_id for _, _, task_id in rows if task_id is not None]
 
     async def _found(self, tenant_id: str, model: ReadModel, row: tuple[Any, ...], as_of: int | None) -> Found | None:
         *columns, subject, key_id, epoch, wrapped = row

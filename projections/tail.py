@@ -7,14 +7,13 @@ handled stops the tail exactly before it: the fault is kept and recorded, and th
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import AsyncRawCursor
 
+from eventstore.following import Following
 from eventstore.reading import READ_FORWARD
 from eventstore.records import RecordedEvent
 from eventstore.rows import Decoder, recorded_event
@@ -26,8 +25,6 @@ LOOK = statement("projections", "look_at_log")
 LOCK_CHECKPOINT = statement("projections", "lock_tail_checkpoint")
 SAVE_CHECKPOINT = statement("projections", "save_tail_checkpoint")
 SAVE_FAULT = statement("projections", "save_tail_fault")
-
-log = logging.getLogger(__name__)
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -63,65 +60,15 @@ def decoding(tenant_id: str, codec: Decoder, handler: EventHandler) -> Handler:
     return handle
 
 
-class Tail:
-    """Follows one tenant's log under `name`, in batches. `every` and `rest` are the longest and the shortest time
-    from one turn to the next, in seconds, while the tail keeps up."""
+class Tail(Following):
+    """Follows one tenant's log under `name`, in batches."""
 
     def __init__(
         self, name: str, tenant_id: str, handler: Handler, *, batch: int = 5_000, every: float = 0.5, rest: float = 0.05
     ) -> None:
-        self.name = name
-        self.tenant_id = tenant_id
-        self.position = 0
-        """The last event handled, as far as this process knows."""
-        self.head = 0
-        """The newest event, as of the last turn."""
-        self.fault: str | None = None
-        """Why the tail stands still, if it does: an exception's name and a position, nothing of its text."""
-        self.turns = 0
+        super().__init__(name, tenant_id, every=every, rest=rest)
         self._handler = handler
         self._batch = self._size = batch
-        self._every = every
-        self._rest = rest
-        self._wake = asyncio.Event()
-        self._turned = asyncio.Event()
-        self._waiting = 0
-        self._ended = False
-
-    @property
-    def lag(self) -> int:
-        """Events not yet handled."""
-        return self.head - self.position
-
-    def wake(self) -> None:
-        """Shorten the wait: there is something new."""
-        self._wake.set()
-
-    async def until(self, reached: Callable[[], bool], seconds: float) -> bool:
-        """Wait until `reached()`, asked after every turn, at most so long; whether it came true.
-
-        Meanwhile turns follow each other at the shortest interval, however many wait.
-        """
-        self._waiting += 1
-        self.wake()
-        try:
-            async with asyncio.timeout(seconds):
-                while not (reached() or self._ended):
-                    await self._turned.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._waiting -= 1
-        return reached()
-
-    async def first_turn(self, seconds: float) -> None:
-        """Wait until `position` and `head` were read, at most so long."""
-        await self.until(lambda: self.turns > 0, seconds)
-
-    def end_waits(self) -> None:
-        """Nobody waits any longer, now or later: the server stops."""
-        self._ended = True
-        self._turned.set()
 
     async def run(self, keeper_url: str) -> None:
         """Follow for ever; connects again when the connection is lost."""
@@ -137,24 +84,6 @@ class Tail:
             except Exception as error:
                 self._stand(error, "without a connection", trace=not isinstance(error, psycopg.OperationalError))
             await self._pause()
-
-    def _tell(self) -> None:
-        """Whoever waits looks again."""
-        self.turns += 1
-        self._turned.set()
-        if not self._ended:
-            self._turned = asyncio.Event()
-
-    async def _pause(self) -> None:
-        await asyncio.sleep(self._rest)
-        if self._waiting and not self._ended:
-            return
-        try:
-            async with asyncio.timeout(self._every - self._rest):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
 
     async def turn(self, connection: Connection) -> bool:
         """Look, and handle a batch if there is something new; whether the next turn should follow at once.
@@ -196,10 +125,6 @@ class Tail:
         self._reached(last)
         return last - after
 
-    def _reached(self, position: int) -> None:
-        """The log may have grown since the look, and another process got further."""
-        self.position, self.head = position, max(self.head, position)
-
     async def _failed(self, connection: Connection, error: Exception, recorded: str | None) -> bool:
         """Try again with a single event; if it was one, stand still and say so where every process can read it."""
         if self._size > 1:
@@ -209,15 +134,6 @@ class Tail:
         if fault != recorded:
             await _execute(connection, SAVE_FAULT, self.tenant_id, self.name, fault, self.position)
         return False
-
-    def _stand(self, error: Exception, where: str, *, trace: bool = True) -> str:
-        """Keep the fault, and log it once: in one line where the kind of error and its text say enough."""
-        fault = f"{type(error).__name__} {where}"
-        if fault != self.fault:
-            text = "" if trace else f": {str(error).partition(chr(10))[0]}"
-            log.error("tail %s stands still: %s%s", self.name, fault, text, exc_info=error if trace else None)
-        self.fault = fault
-        return fault
 
 
 async def _execute(connection: Connection, wanted: Statement, *parameters: Any) -> psycopg.AsyncCursor[tuple[Any, ...]]:

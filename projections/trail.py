@@ -18,7 +18,7 @@ from psycopg.types.numeric import Int8
 
 from eventstore.reading import MAX_POSITION, READ_FORWARD, Reader
 from eventstore.records import RecordedEvent
-from eventstore.rows import recorded_event
+from eventstore.rows import Undecoded, recorded_event
 from eventstore.statements import Statement, statement
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import KeyRow, Vault
@@ -121,13 +121,6 @@ _EVENT, _SUBJECT, _KEY = slice(4, 22), 22, slice(22, 26)
 """Where the columns of a page's row lie."""
 
 
-class _Undecoded:
-    """The trail shows events as they are stored, also types that this code does not know."""
-
-    def decode(self, type_name: str, schema_version: int, data: bytes) -> None:
-        return None
-
-
 class Trail:
     """The audit trail of every tenant. `max_examined` bounds the candidates of one page."""
 
@@ -139,7 +132,7 @@ class Trail:
     async def event(self, tenant_id: str, position: int) -> RecordedEvent | None:
         """The event at the position."""
         rows = await self._reader.rows(tenant_id, READ_FORWARD, (tenant_id, position - 1, 1))
-        return recorded_event(rows[0], _Undecoded()) if rows and rows[0][1] == position else None
+        return recorded_event(rows[0], Undecoded()) if rows and rows[0][1] == position else None
 
     async def page(
         self, tenant_id: str, filters: Filters, order: Order, *, cursor: int | None = None, limit: int = 100
@@ -161,7 +154,7 @@ class Trail:
         keys = by_key_id(
             self._vault.key_of(tenant_id, KeyRow(*row[_KEY])) for row in found if row[_SUBJECT] is not None
         )
-        events = [recorded_event(row[_EVENT], _Undecoded()) for row in rows if row[2]]
+        events = [recorded_event(row[_EVENT], Undecoded()) for row in rows if row[2]]
         if len(events) > limit:
             return Page(events[:limit], keys, events[limit - 1].position, reached)
         exhausted = not rows or rows[-1][3] < bound

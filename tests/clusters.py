@@ -59,7 +59,16 @@ class Cluster:
         """Settings of an API process that uses the database `name`, where the tests are the local operator."""
         database = self.database(name)
         urls = {login: database.urls[login] for login in LOGINS if login in database.urls}
-        return Settings("127.0.0.1", 0, Path("unused"), self.state_dir, database.fallback, urls, keyless=True)
+        return Settings("127.0.0.1", 0, Path("unused"), self.state_of(name), database.fallback, urls, keyless=True)
+
+    def state_of(self, name: str) -> Path:
+        """A state folder for the database alone, whose log is its own; the master key in it is that of all."""
+        folder, keys = self.state_dir / "of" / name, self.state_dir / "master-keys"
+        if not folder.exists():
+            keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True)
+            (folder / "master-keys").symlink_to(keys)
+        return folder
 
     def create(self, name: str, template: str = "template0") -> None:
         """Make the database `name`, empty or as a copy."""

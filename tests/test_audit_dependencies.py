@@ -37,7 +37,7 @@ def advisories(vulnerable: str | None, status: int = 200) -> Iterator[tuple[str,
             """Says nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Advisories) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}/v1/query", asked

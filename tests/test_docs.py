@@ -14,8 +14,9 @@ from starlette.routing import Route
 
 from api.app import Fidelog
 from api.backend import Backend
-from api.cli import COMMANDS
+from api.cli import ALONE, COMMANDS
 from api.settings import SETTINGS, read
+from api.witness import settings as witness_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -85,6 +86,14 @@ def test_the_settings_table_is_the_settings() -> None:
     assert described == {setting.variable: setting.default for setting in SETTINGS}
 
 
+def test_the_settings_of_a_witness_are_described() -> None:
+    """Every setting of a witness stands in the table of its section with name and default, and no other does."""
+    operate = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    rows = [row for row in table(section(operate, "Witnesses")) if row[0].startswith("FIDELOG_")]
+    described = {row[0]: "" if row[1] == "none" else row[1] for row in rows}
+    assert described == {setting.variable: setting.default for setting in witness_settings.SETTINGS}
+
+
 def test_every_make_target_is_described() -> None:
     """The README lists exactly the targets that `make help` shows, and no page names one that is not there."""
     targets = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
@@ -131,7 +140,7 @@ def test_every_command_is_described() -> None:
     """Each command of the command line stands in the README or in docs/operate.md, and no other is named there."""
     text = README + (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`fidelog ([a-z][a-z-]*)", text))
-    assert named == set(COMMANDS)
+    assert named == {*COMMANDS, *ALONE}
 
 
 def test_the_columns_of_the_spec_are_those_of_the_table() -> None:

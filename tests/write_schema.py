@@ -1,4 +1,4 @@
-"""Writes docs/schema.sql and api/rights.txt from the migrations (`make schema`)."""
+"""Writes docs/schema.sql, api/rights.txt and api/shape.ndjson from the migrations (`make schema`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from api.database import migrate
 from tests.clusters import cluster
 from tests.eventstore.test_migrations import SCHEMA, dump
 from tests.eventstore.test_rights import TABLE, granted
+from tests.eventstore.test_shape import SHAPE, made_shape
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
         pg.create("schema")
         asyncio.run(migrate(pg.database("schema"), pg.settings("schema"), pg.url("schema")))
         SCHEMA.write_text(dump(pg, "schema"), encoding="utf-8")
+        SHAPE.write_text(made_shape(pg.database("schema")), encoding="utf-8")
         TABLE.write_text(asyncio.run(granted(pg.database("schema"))), encoding="utf-8")
 
 

@@ -1,7 +1,13 @@
-"""The access log: who was shown personal data of whom, and why; and who was refused. Events of the tenant's own log."""
+"""The access log: who was shown personal data of whom, and why; and who was refused. Events of the tenant's own log.
+
+A read of one person's data, an export, the entries of a log: recorded, durably, before the answer is sent. A list of several
+people's is one event (or a few) that is handed to the writer before the answer, and not waited for: a process that is killed
+loses at most what it handed over in its last `LATE_SECONDS`, and never more than `LATE_LISTS` answers.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -17,6 +23,10 @@ log = logging.getLogger(__name__)
 REFUSALS_EVERY = 60.0
 """Seconds between two recorded refusals of somebody's one credential at one route."""
 REMEMBERED = 10_000
+LATE_SECONDS = 1.0
+LATE_LISTS = 64
+"""How long, and for how many lists of a process, the record may be under way after the answer. Beyond it, and after a record that
+failed, a list waits for its own."""
 
 
 class Accesses:
@@ -30,6 +40,8 @@ class Accesses:
         self._everybody = everybody
         self._clock = clock
         self._refused: dict[tuple[str, str | None, str, str], float] = {}
+        self._late: dict[asyncio.Task[None], float] = {}
+        self._failed = False
 
     def recorded(self, caller: Caller) -> bool:
         """Whether what this caller reads is recorded."""
@@ -48,6 +60,42 @@ class Accesses:
         each_once = list(dict.fromkeys(clients))
         for group in grouped(each_once) if each_once else []:
             await self._submit(caller, actor, RecordAccess(route, group, purpose, caller.credential), correlation_id)
+
+    async def listed(
+        self,
+        caller: Caller,
+        actor: str,
+        route: str,
+        clients: Iterable[str],
+        purpose: str | None,
+        correlation_id: str | None,
+    ) -> None:
+        """As `read` for a list; durable at the latest when the bound says. Raises StoreError."""
+        each_once = list(dict.fromkeys(clients))
+        recording = asyncio.create_task(self.read(caller, actor, route, each_once, purpose, correlation_id))
+        await asyncio.sleep(0)  # by now the writer has taken it, or refused
+        if recording.done() or len(each_once) == 1 or self._must_wait():
+            await asyncio.shield(recording)
+            self._failed = False
+        else:
+            self._late[recording] = self._clock()
+            recording.add_done_callback(self._recorded)
+
+    def _must_wait(self) -> bool:
+        oldest = next(iter(self._late.values()), self._clock())
+        return self._failed or len(self._late) >= LATE_LISTS or self._clock() - oldest > LATE_SECONDS
+
+    def _recorded(self, recording: asyncio.Task[None]) -> None:
+        del self._late[recording]
+        if recording.cancelled() or (error := recording.exception()) is None:
+            return
+        self._failed = True
+        log.error("a list was shown and its record failed: %s", error)
+
+    async def settle(self) -> None:
+        """Until every record that is under way has ended."""
+        while self._late:
+            await asyncio.wait(list(self._late))
 
     async def refused(
         self, caller: Caller, actor: str, route: str, status: int, reason: str, correlation_id: str | None

@@ -30,6 +30,8 @@ DIRECTORY = statement("projections", "directory")
 
 FRESH_SECONDS = 0.8
 """What is older is not believed: with a round trip, a revocation is known within a second."""
+AGAIN_SECONDS = 0.4
+"""What is older is read again while it still holds: a reading takes its turn among others, and nobody need wait for it."""
 UNKNOWN_SECONDS = 0.05
 """So often at most is asked again because of a key that is not known; until then its request waits."""
 
@@ -96,10 +98,14 @@ class Directory:
         """
         wanted = max(self._clock() - not_older_than, self._outdated_at)
         while self._read_at < wanted:
-            if self._reading is None:
-                self._reading = asyncio.create_task(self._read(once), name="directory")
-                self._reading.add_done_callback(self._done)
-            await asyncio.shield(self._reading)
+            await asyncio.shield(self._begun(once))
+
+    def _begun(self, once: bool = False) -> asyncio.Task[None]:
+        """The reading that is under way, or one that begins now."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read(once), name="directory")
+            self._reading.add_done_callback(self._done)
+        return self._reading
 
     def outdate(self) -> None:
         """A key was issued or revoked here: nothing that was read before is believed any more."""
@@ -146,8 +152,11 @@ class Directory:
 
     async def caller(self, token: bytes) -> Caller | None:
         """Whom the API key proves; None when nobody. Raises Ended, DatabaseUnavailable."""
-        if self._read_at < self._outdated_at or self._clock() - self._read_at > FRESH_SECONDS:
+        age = self._clock() - self._read_at
+        if self._read_at < self._outdated_at or age > FRESH_SECONDS:
             await self.refresh(FRESH_SECONDS)
+        elif age > AGAIN_SECONDS:
+            self._begun()
         known = self._proven.get(token) or await self._find(token)
         if known is None:
             return None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from api.call import Call
 from api.identity.accesses import Accesses
 from api.identity.caller import LOCAL_ACTOR, Caller, local
 from api.identity.directory import Directory, Ended
+from api.identity.issuer import TokenRefused
 from api.identity.keys import PREFIX
-from api.identity.roles import Need
-from api.identity.tokens import TokenRefused, Tokens
+from api.identity.roles import ROUTES, Need
 from api.problems import Problem
+
+if TYPE_CHECKING:
+    from api.identity.tokens import Tokens
 
 CHALLENGE = 'Bearer realm="fidelog"'
 
@@ -111,7 +116,13 @@ class Gate:
             await self._accesses.refused(call.caller, call.actor, route, 403, reason, call.correlation_id)
 
     async def record(self, call: Call, route: str) -> None:
-        """Record whose personal data the answer will show. Raises StoreError: then it is not shown."""
+        """Record whose personal data the answer will show; of a list it is under way. Raises StoreError: then it is not
+        shown."""
         caller = call.caller
         if caller is not None and call.shows and self._accesses.recorded(caller):
-            await self._accesses.read(caller, call.actor, route, call.shows, call.purpose, call.correlation_id)
+            record = self._accesses.listed if ROUTES[route].listed else self._accesses.read
+            await record(caller, call.actor, route, call.shows, call.purpose, call.correlation_id)
+
+    async def settle(self) -> None:
+        """Until nothing is under way any more."""
+        await self._accesses.settle()

@@ -8,6 +8,10 @@ ALGORITHMS = ("RS256", "ES256", "EdDSA")
 """What may be pinned; neither `none` nor anything whose key the verifier shares with the signer."""
 
 
+class TokenRefused(Exception):
+    """Why a token proves nothing; the message never holds a part of it."""
+
+
 @dataclass(frozen=True)
 class Issuer:
     """An issuer, and for whom its tokens must be."""

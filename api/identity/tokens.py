@@ -16,14 +16,10 @@ import jwt
 
 from api.identity.actors import ACTOR
 from api.identity.caller import Caller, proven
-from api.identity.issuer import Issuer
+from api.identity.issuer import Issuer, TokenRefused
 from api.identity.key_set import KeySet, KeySetUnreadable
 
 CACHED = 10_000
-
-
-class TokenRefused(Exception):
-    """Why the token proves nothing; the message never holds a part of it."""
 
 
 class Tokens:

@@ -47,3 +47,11 @@ class TimelineOut(BaseModel):
 
     events: list[TimelineEventOut]
     next_cursor: str | None
+
+
+class ConsistencyOut(BaseModel):
+    """That the tree of the size `new` continues that of the size `old`: hashes in base64."""
+
+    old: int
+    new: int
+    hashes: list[str]

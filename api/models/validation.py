@@ -13,9 +13,9 @@ from api.problems import Fault
 
 
 @cache
-def asked_nothing(model: type[BaseModel]) -> BaseModel:
-    """What a request without a query string asks; nobody changes it."""
-    return model()
+def asked_nothing(model: type[BaseModel]) -> BaseModel | None:
+    """What a request without a query string asks; nobody changes it. None where something must be asked."""
+    return None if any(field.is_required() for field in model.model_fields.values()) else model()
 
 
 @cache

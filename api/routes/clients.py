@@ -98,7 +98,7 @@ class ClientRoutes:
         found = await self._backend.queries.client(tenant_id, client_id, as_of)
         if found is None:
             raise Problem("client-not-found", "Client not found")
-        if found.key is None:
+        if found.key is None or client_state(found).erased:
             raise Problem("client-erased", "The client was erased")
         tag, position, open_tasks = entity_tag(found.version), found.position, list[Found]()
         if query.include is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from api.answer import Answer
@@ -11,7 +13,9 @@ from api.lean import Operation
 from api.metrics import CONTENT_TYPE
 from api.models.health import ReadyOut, StatusOut
 from api.problems import Problem
-from projections.tail import Tail
+from eventstore.following import Following
+from eventstore.sealing.cosigning import Cosigning
+from eventstore.sealing.witnesses import Witness
 
 
 class HealthRoutes:
@@ -27,7 +31,7 @@ class HealthRoutes:
                 "GET", "/readyz", "Can it be used?", self.ready, answer=ReadyOut, tag="Operations",
                 problems=("database-unavailable",),
                 description="503 while the database is starting or away, and while the server stops. A tail that stands "
-                "still has a `fault`; the server can be used all the same.",
+                "still has a `fault`, a verification that is overdue is `silent`; the server can be used all the same.",
             ),
             Operation(
                 "GET", "/metrics", "Figures of this process, for Prometheus", self.figures, answer=None, tag="Operations"
@@ -43,13 +47,25 @@ class HealthRoutes:
             raise Problem("database-unavailable", f"The server is not ready: {condition}", condition=condition)
         if call.caller is None:
             return Answer(200, b'{"status":"ready"}')
-        tails = [_tail(tail) for tail in self._backend.tails if tail.tenant_id == call.caller.tenant_id]
-        return Answer(200, orjson.dumps({"status": "ready", "tails": tails}))
+        tails = [tail for tail in self._backend.tails if tail.tenant_id == call.caller.tenant_id]
+        content: dict[str, Any] = {
+            "status": "ready",
+            "tails": [_place(one, one.name, one.position, one.lag) for one in tails],
+        }
+        for one in tails:
+            if isinstance(one, Cosigning):
+                content["witnesses"] = [
+                    _place(seen, seen.key.name, seen.cosigned, max(one.newest - seen.cosigned, 0))
+                    for seen in one.witnesses
+                ]
+        if (verification := self._backend.verification(call.caller.tenant_id)) is not None:
+            content["verification"] = verification
+        return Answer(200, orjson.dumps(content))
 
     async def figures(self, call: Call) -> Answer:
         return Answer(200, self._backend.metrics.text(), content_type=CONTENT_TYPE)
 
 
-def _tail(tail: Tail) -> dict[str, str | int]:
-    found: dict[str, str | int] = {"name": tail.name, "position": tail.position, "lag": tail.lag}
-    return found if tail.fault is None else {**found, "fault": tail.fault}
+def _place(of: Following | Witness, name: str, position: int, lag: int) -> dict[str, str | int]:
+    found: dict[str, str | int] = {"name": name, "position": position, "lag": lag}
+    return found if of.fault is None else {**found, "fault": of.fault}

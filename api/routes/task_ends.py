@@ -14,7 +14,7 @@ from api.problems import Problem
 from api.store_problems import wrong_state
 from api.task_answers import entity_tag
 from api.task_facts import TaskFacts, free_json
-from api.writes import About, Writes, write_headers, written
+from api.writes import About, Writes, recorded_refusal, written
 from domain import task, task_events
 from domain.decider import Sealed
 from eventstore.records import Receipt
@@ -121,19 +121,12 @@ class TaskEndRoutes:
 def _answer(task_id: str, receipt: Receipt) -> Answer:
     """From the command's own events, so that a repeat is answered alike (P5)."""
     last = receipt.events[-1]
-    if isinstance(last.event, task_events.TaskCompletionRejected):
-        raise _refused(
+    if isinstance(last.event, task_events.TaskCompletionRejected):  # P11
+        raise recorded_refusal(
             receipt,
             Problem("stale-claim-token", "The claim token is not the newest attempt's; the attempt was recorded"),
         )
     if isinstance(last.event, task_events.TaskLeaseExpired):
-        raise _refused(receipt, wrong_state(task_events.PENDING, "The lease ran out; the task is pending"))
+        raise recorded_refusal(receipt, wrong_state(task_events.PENDING, "The lease ran out; the task is pending"))
     content = {"task_id": task_id, "status": ENDED[type(last.event)]}
     return written(200, content, receipt, entity_tag(last.version))
-
-
-def _refused(receipt: Receipt, problem: Problem) -> Problem:
-    """P11: a refusal that is on record, with the position of its event."""
-    problem.headers |= {name.decode(): value.decode() for name, value in write_headers(receipt)}
-    problem.members["correlation_id"] = receipt.events[-1].correlation_id
-    return problem

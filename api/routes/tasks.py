@@ -141,7 +141,7 @@ class TaskRoutes:
         found = await self._backend.queries.task(call.tenant_id, task_id, as_of)
         if found is None:
             raise Problem("task-not-found", "Task not found")
-        tag = entity_tag(found.version)
+        tag = entity_tag(found.version, erased=found.key is None)
         headers = [(b"etag", tag.encode()), (b"fidelog-position", b"%d" % found.position), *as_of_header(as_of)]
         if call.not_modified(tag):
             return Answer(304, b"", headers)

@@ -12,7 +12,7 @@ Node = Callable[[int, int], bytes]
 
 def root_of(size: int, node: Node) -> bytes:
     """The root of the first `size` leaves."""
-    return _span(0, size, node) if size else EMPTY_ROOT
+    return span_hash(0, size, node) if size else EMPTY_ROOT
 
 
 def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
@@ -22,12 +22,12 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
     proof: list[bytes] = []
     start, end = 0, size
     while end - start > 1:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if index < middle:
-            proof.append(_span(middle, end, node))
+            proof.append(span_hash(middle, end, node))
             end = middle
         else:
-            proof.append(_span(start, middle, node))
+            proof.append(span_hash(start, middle, node))
             start = middle
     return proof[::-1]
 
@@ -39,15 +39,15 @@ def consistency_proof(old_size: int, new_size: int, node: Node) -> list[bytes]:
     proof: list[bytes] = []
     start, end, known = 0, new_size, True
     while old_size != end:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if old_size <= middle:
-            proof.append(_span(middle, end, node))
+            proof.append(span_hash(middle, end, node))
             end = middle
         else:
-            proof.append(_span(start, middle, node))
+            proof.append(span_hash(start, middle, node))
             start, known = middle, False
     if not known:  # the old tree ends inside: its last complete part is not its root, so it must be told
-        proof.append(_span(start, end, node))
+        proof.append(span_hash(start, end, node))
     return proof[::-1]
 
 
@@ -84,17 +84,17 @@ class MemoryTree:
         return root_of(self.size if size is None else size, self.node)
 
 
-def _span(start: int, end: int, node: Node) -> bytes:
+def span_hash(start: int, end: int, node: Node) -> bytes:
     """The Merkle tree hash of the leaves from `start` to before `end`; `start` is a multiple of the largest power of
     two in the length, as all spans of a tree are."""
     length = end - start
     if length & (length - 1) == 0:
         height = length.bit_length() - 1
         return node(height, start >> height)
-    middle = start + _split(length)
-    return node_hash(_span(start, middle, node), _span(middle, end, node))
+    middle = start + split(length)
+    return node_hash(span_hash(start, middle, node), span_hash(middle, end, node))
 
 
-def _split(length: int) -> int:
+def split(length: int) -> int:
     """The largest power of two below `length` (which is at least 2)."""
     return 1 << (length - 1).bit_length() - 1

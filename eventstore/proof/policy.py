@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from eventstore.proof.checkpoint import Checkpoint
@@ -62,11 +62,15 @@ class Policy:
             cosigned = note.signers(witness.key for witness in self.witnesses.values())
         except NotSigned:
             cosigned = []
-        if self.quorum is not None and not self._witnessed(self.quorum, {one.key for one in cosigned}):
+        if not self.reached({one.key for one in cosigned}):
             raise QuorumMissed(f"{len(cosigned)} witnesses cosigned, which is not the policy's quorum")
         return Accepted(checkpoint, log, tuple(cosigned))
 
-    def _witnessed(self, name: bytes, cosigned: set[VerifierKey]) -> bool:
+    def reached(self, cosigned: Set[VerifierKey]) -> bool:
+        """Whether the quorum is reached when these keys have cosigned."""
+        return self.quorum is None or self._witnessed(self.quorum, cosigned)
+
+    def _witnessed(self, name: bytes, cosigned: Set[VerifierKey]) -> bool:
         """Members are defined before the groups they are in, so this ends."""
         member = self.members[name]
         if isinstance(member, Witness):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -18,6 +20,8 @@ DATA_KEY_BYTES = 64
 NONCE_BYTES = 12
 HASH_BYTES = 16
 USES_OF_A_FIRST_WRITE = 2
+FORGOTTEN_AFTER_SECONDS = 10.0
+"""Longer than any reading takes."""
 
 IDEMPOTENCY, REQUEST, FINGERPRINT, CREDENTIAL = b"idempotency key", b"request hash", b"fingerprint", b"credential"
 """The purposes of keyed hashes: one key never hashes for two of them alike."""
@@ -28,12 +32,18 @@ class KeyUnavailable(Exception):
 
 
 class MasterKeys:
-    """The master keys of a state folder: one 0600 file `master-keys/epoch-<n>` of 64 hex digits per epoch."""
+    """The master keys of a state folder: one 0600 file `master-keys/epoch-<n>` of 64 hex digits per epoch.
 
-    def __init__(self, folder: Path, keys: dict[int, bytes]) -> None:
+    Other processes may begin an epoch and end the ones before it at any time; `refresh` follows them.
+    """
+
+    def __init__(self, folder: Path, keys: dict[int, bytes], clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
         self._ciphers = {epoch: AESGCM(key) for epoch, key in keys.items()}
+        self._clock = clock
+        self._ended: dict[int, float] = {}
         self.current = max(keys)
+        """The epoch under which keys are wrapped: the latest."""
 
     @classmethod
     def open(cls, state_dir: Path, *, create: bool) -> MasterKeys:
@@ -49,6 +59,35 @@ class MasterKeys:
             raise KeyUnavailable(f"no master key in {folder}; restore the state folder (FIDELOG_STATE_DIR)")
         return cls(folder, keys)
 
+    @property
+    def epochs(self) -> frozenset[int]:
+        """The epochs whose keys there are."""
+        return frozenset(self._ciphers)
+
+    def refresh(self) -> None:
+        """Take up an epoch that began. One that ended is forgotten some seconds later: a reading under way may hold a row
+        that was wrapped under it. A folder that cannot be read now changes nothing."""
+        try:
+            names = {path: _epoch(path) for path in self._folder.glob("epoch-*")}
+            new = {epoch: _read(path) for path, epoch in names.items() if epoch not in self._ciphers}
+        except (OSError, KeyUnavailable):
+            return
+        if not names:
+            return
+        self._ciphers |= {epoch: AESGCM(key) for epoch, key in new.items()}
+        self.current = max(names.values())
+        if len(names) < len(self._ciphers):
+            self._forget(set(names.values()))
+
+    def _forget(self, standing: set[int]) -> None:
+        now = self._clock()
+        for epoch in self._ciphers.keys() - standing:
+            self._ended.setdefault(epoch, now)
+        for epoch, since in tuple(self._ended.items()):
+            if now - since > FORGOTTEN_AFTER_SECONDS:
+                self._ciphers.pop(epoch, None)
+                del self._ended[epoch]
+
     def wrap(self, key: bytes, name: bytes, nonce: bytes) -> bytes:
         """`key` under the current epoch's master key, bound to `name`: nonce ‖ ciphertext ‖ tag (AES-256-GCM).
         The nonce is random, 12 bytes, never used twice."""
@@ -57,6 +96,9 @@ class MasterKeys:
     def unwrap(self, wrapped: bytes, epoch: int, name: bytes) -> bytes:
         """The key in `wrapped`. Raises KeyUnavailable."""
         cipher = self._ciphers.get(epoch)
+        if cipher is None:
+            self.refresh()
+            cipher = self._ciphers.get(epoch)
         if cipher is None:
             raise KeyUnavailable(
                 f"the master key of epoch {epoch} is not in {self._folder}; restore the state folder "
@@ -143,6 +185,10 @@ class DataKey:
             if self._uses > USES_OF_A_FIRST_WRITE:
                 self._cipher = cipher
         return cipher
+
+    def wrap_anew(self, masters: MasterKeys, name: bytes, nonce: bytes) -> None:
+        """Wrapped under the epoch in use."""
+        self.epoch, self.wrapped = masters.current, masters.wrap(self._secret, name, nonce)
 
     def hash(self, purpose: bytes, message: bytes) -> bytes:
         """A keyed hash under this key: 16 bytes."""

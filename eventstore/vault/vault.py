@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from binascii import b2a_base64
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -28,6 +29,8 @@ Sealed = dict[str, str]
 """A sealed value as it stands in events and read models: {"fingerprint", "key", "sealed"}."""
 
 CACHED_KEYS = 20_000
+TENANT_KEY = "hashes"
+"""In place of the key id of a tenant's key, which is nobody's."""
 
 random_bytes = Randomness()
 
@@ -78,6 +81,30 @@ class Vault:
         self._remember(tenant_id, row.subject, key)
         return key
 
+    @property
+    def epoch(self) -> int:
+        """The epoch of master keys in use."""
+        return self._masters.current
+
+    def refresh(self) -> None:
+        """Follow what other processes did to the master keys."""
+        self._masters.refresh()
+
+    def forget(self, tenant_id: str, subject: str) -> None:
+        """The subject was erased: no key of theirs stays in memory."""
+        self._cache.pop((tenant_id, subject), None)
+
+    def wrap_anew(self, tenant_id: str, keys: Mapping[str, DataKey]) -> None:
+        """Keys about to be stored, by subject, are wrapped under the epoch that is in use by now."""
+        self._masters.refresh()
+        for subject, key in keys.items():
+            if key.epoch != self._masters.current:
+                key.wrap_anew(self._masters, _name(tenant_id, subject, key.key_id), random_bytes(NONCE_BYTES))
+
+    def fresh_ids(self, number: int) -> list[str]:
+        """So many ids for keys."""
+        return [self._ids() for _ in range(number)]
+
     def _remember(self, tenant_id: str, subject: str, key: DataKey) -> None:
         cache = self._cache
         cache[tenant_id, subject] = key
@@ -86,12 +113,12 @@ class Vault:
 
     def new_tenant_key(self, tenant_id: str) -> tuple[int, bytes]:
         """A tenant's key of keyed hashes, to be stored: (epoch, wrapped)."""
-        name = _name(tenant_id, "", "hashes")
+        name = _name(tenant_id, "", TENANT_KEY)
         return self._masters.current, self._masters.wrap(random_bytes(KEY_BYTES), name, random_bytes(NONCE_BYTES))
 
     def open_tenant(self, tenant_id: str, epoch: int, wrapped: bytes) -> None:
         """Take the tenant's key into use. Raises KeyUnavailable."""
-        key = self._masters.unwrap(wrapped, epoch, _name(tenant_id, "", "hashes"))
+        key = self._masters.unwrap(wrapped, epoch, _name(tenant_id, "", TENANT_KEY))
         self._tenants[tenant_id] = KeyedHash(key, IDEMPOTENCY), KeyedHash(key, REQUEST), KeyedHash(key, CREDENTIAL)
 
     def idempotency_key(self, tenant_id: str, principal: str, kind: str, key: str) -> bytes:
@@ -128,6 +155,12 @@ def unseal(key: DataKey, tenant_id: str, field: str, sealed: dict[str, Any]) -> 
         return key.cipher.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], _bound(tenant_id, field, sealed["key"]))
     except (InvalidTag, ValueError, KeyError, TypeError):
         raise KeyUnavailable(f"a sealed {field} does not open under key {key.key_id}") from None
+
+
+def rewrapped(masters: MasterKeys, tenant_id: str, subject: str, key_id: str, epoch: int, wrapped: bytes) -> bytes:
+    """A wrapped key under the epoch in use. Raises KeyUnavailable."""
+    name = _name(tenant_id, subject, key_id)
+    return masters.wrap(masters.unwrap(wrapped, epoch, name), name, random_bytes(NONCE_BYTES))
 
 
 def _bound(tenant_id: str, field: str, key_id: str) -> bytes:

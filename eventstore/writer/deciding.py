@@ -82,6 +82,10 @@ class BatchDecision:
         self.events: list[RecordedEvent] = []
         self.changed: dict[str, Folded] = {}
         self.new_keys: dict[str, DataKey] = {}
+        self.destroyed: dict[str, int] = {}
+        """Whose keys are destroyed, each with the position of the event that says so."""
+        self.erased: dict[str, int] = {}
+        """The same, and those whose keys an attempt destroyed whose answer was lost."""
 
     def decide(self, batch: Sequence[Envelope]) -> None:
         """Decide every command; one command's refusal touches no other."""
@@ -96,8 +100,15 @@ class BatchDecision:
                 self.outcomes.append(fault)
 
     def _decide(self, envelope: Envelope) -> Receipt | Repeated:
-        key = self._key(envelope)
         known = self._loaded.known.get(envelope.idempotency_key)
+        try:
+            key = self._key(envelope)
+        except SubjectErased:
+            if known is not None and known.command_id == envelope.command_id and self._erasing(known.events):
+                # P6: our own erasure, committed by an attempt whose answer was lost.
+                self.erased |= {subject: event.position for event in known.events for subject in event.subjects}
+                return Receipt(known.events, replayed=False)
+            raise
         if known is not None:
             return self._again(envelope, known, key)
         command, loaded = envelope.command, self._loaded
@@ -119,6 +130,9 @@ class BatchDecision:
         if isinstance(decision, Repeated):
             return decision
         return self._append(envelope, decision, key)
+
+    def _erasing(self, events: Sequence[RecordedEvent]) -> bool:
+        return any(event.type in self._engine.erasing for event in events)
 
     # P5: a command that appended events gives its first answer again.
 
@@ -185,7 +199,16 @@ class BatchDecision:
         loaded.known[envelope.idempotency_key] = Known(envelope.command_id, envelope.request_hash, appended)
         if sealing is not None and sealing.subject not in loaded.keys:
             self.new_keys[sealing.subject] = sealing.key
+        for event in appended:
+            if event.type in self._engine.erasing:
+                self._destroy(event)
         return Receipt(appended, False, {name: folded.state for name, folded in changed.items()}, key)
+
+    def _destroy(self, event: RecordedEvent) -> None:
+        """P8: the rest of the batch finds the key destroyed, as it will be when the batch is committed."""
+        for subject in event.subjects:
+            self.destroyed[subject] = self.erased[subject] = event.position
+            self._loaded.keys[subject] = KeyRow(subject, "", 0, None)
 
     def _record(
         self, envelope: Envelope, decision: Sequence[tuple[str, Any]]

@@ -99,6 +99,8 @@ class Engine:
     codec: Codec
     storages: Sequence[StateStorage]
     selections: Sequence[SelectionFold] = ()
+    erasing: frozenset[str] = frozenset()
+    """Types of events with which the keys of their subjects are destroyed (P8)."""
     clock: Callable[[datetime], datetime] = lambda database_clock: database_clock
     """The time of recording, from the database's clock under the lock. Time is an argument: a test lets it pass."""
 

@@ -13,7 +13,7 @@ from eventstore.statements import statement
 from eventstore.vault.keys import DataKey
 from eventstore.vault.vault import Vault
 from eventstore.writer import frame, loading, selections
-from eventstore.writer.deciding import BatchDecision, Outcome, rows_by_category
+from eventstore.writer.deciding import BatchDecision, rows_by_category
 from eventstore.writer.engine import Engine, StateStorage
 from eventstore.writer.frame import COMMIT, ROLLBACK
 from eventstore.writer.loading import Loading, SelectionBehind
@@ -21,13 +21,14 @@ from eventstore.writer.selections import Selections
 
 INSERT_EVENTS = statement("eventstore", "insert_events")
 INSERT_KEYS = statement("eventstore", "insert_subject_keys")
-STATEMENTS = (*frame.STATEMENTS, *loading.STATEMENTS, *selections.STATEMENTS, INSERT_EVENTS, INSERT_KEYS)
+DESTROY_KEYS = statement("eventstore", "destroy_subject_keys")
+STATEMENTS = (*frame.STATEMENTS, *loading.STATEMENTS, *selections.STATEMENTS, INSERT_EVENTS, INSERT_KEYS, DESTROY_KEYS)
 
 
 async def run(
     pipeline: Pipeline, engine: Engine, vault: Vault, kept: Selections, batch: Sequence[Envelope]
-) -> tuple[list[Outcome], Sequence[RecordedEvent]]:
-    """Decide and commit a batch of one tenant; an outcome for each command, in order, and all events appended.
+) -> BatchDecision:
+    """Decide and commit a batch of one tenant; what was decided, and is durable now.
 
     Raises StatementFailed (on a statement other than COMMIT: nothing was committed; the transaction is rolled back),
     ConnectionLost, or DatabaseUnavailable. Only what is known to be durable is returned (P6).
@@ -36,7 +37,7 @@ async def run(
     try:
         decision = await _decide(pipeline, engine, vault, kept, batch)
         if decision.events:
-            await pipeline.trip(_writes(engine, tenant_id, decision))
+            await pipeline.trip(_writes(engine, vault, tenant_id, decision))
         else:
             await pipeline.trip([(ROLLBACK, ())])
     except BaseException as error:
@@ -44,7 +45,7 @@ async def run(
         if isinstance(error, Exception) and not isinstance(error, ConnectionLost):
             await pipeline.trip([(ROLLBACK, ())])
         raise
-    return decision.outcomes, decision.events
+    return decision
 
 
 async def _decide(
@@ -67,11 +68,14 @@ async def _decide(
     return decision
 
 
-def _writes(engine: Engine, tenant_id: str, decision: BatchDecision) -> list[Call]:
+def _writes(engine: Engine, vault: Vault, tenant_id: str, decision: BatchDecision) -> list[Call]:
     tenant = tenant_id.encode()
     calls: list[Call] = [(INSERT_EVENTS, _event_columns(tenant, decision.events))]
     if decision.new_keys:
+        vault.wrap_anew(tenant_id, decision.new_keys)
         calls.append((INSERT_KEYS, _key_columns(tenant, decision.new_keys)))
+    if decision.destroyed:
+        calls.append((DESTROY_KEYS, _tombstones(tenant, decision, vault)))
     rows = rows_by_category(decision.changed)
     for storage in engine.storages:
         calls += _saves(storage, tenant_id, rows.get(storage.category, ()))
@@ -122,4 +126,17 @@ def _key_columns(tenant: bytes, keys: dict[str, DataKey]) -> Sequence[bytes | No
         arrays.int8_array([key.epoch for key in keys.values()]),
         arrays.varlena_array("bytea", [key.wrapped for key in keys.values()]),
         arrays.int8(len(keys)),
+    )
+
+
+def _tombstones(tenant: bytes, decision: BatchDecision, vault: Vault) -> Sequence[bytes | None]:
+    destroyed = decision.destroyed
+    return (
+        tenant,
+        arrays.text_array(list(destroyed)),
+        arrays.int8_array(list(destroyed.values())),
+        arrays.timestamptz(decision.events[0].recorded_at),
+        arrays.uuid_array(vault.fresh_ids(len(destroyed))),
+        arrays.int8(vault.epoch),
+        arrays.int8(len(destroyed)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from eventstore.errors import (
     ConnectionLost,
@@ -21,7 +21,7 @@ from eventstore.pipeline import Pipeline
 from eventstore.records import Envelope, Receipt, RecordedEvent, Repeated
 from eventstore.vault.vault import Vault
 from eventstore.writer import transaction
-from eventstore.writer.deciding import Outcome
+from eventstore.writer.deciding import BatchDecision, Outcome
 from eventstore.writer.engine import Engine
 from eventstore.writer.frame import COMMIT
 from eventstore.writer.queues import Answers, Limits, Queue, Waiting
@@ -37,6 +37,15 @@ OnBatch = Callable[[int, Sequence[RecordedEvent], float], None]
 """Told of every batch that was carried out: its commands, the events it appended, the seconds it took."""
 
 
+OnErased = Callable[[str, Mapping[str, int]], Awaitable[None]]
+"""Told of every erasure that was carried out, before it is answered: the tenant, and by subject the position of the event
+that says so. Raises OSError."""
+
+
+async def _nothing_kept(tenant_id: str, erased: Mapping[str, int]) -> None:
+    """There is nothing about anybody outside the database."""
+
+
 class Writer:
     """Takes commands of all tenants and answers each when its events are durable (P6).
 
@@ -50,12 +59,14 @@ class Writer:
         vault: Vault,
         limits: Limits | None = None,
         on_batch: OnBatch = lambda commands, events, seconds: None,
+        on_erased: OnErased = _nothing_kept,
     ) -> None:
         self._connect = connect
         self._engine = engine
         self._vault = vault
         self._limits = limits or Limits()
         self._on_batch = on_batch
+        self._on_erased = on_erased
         self._selections = Selections(engine)
         self._answers = Answers()
         self._queues: dict[str, Queue] = {}
@@ -116,8 +127,9 @@ class Writer:
 
     async def _lane(self) -> None:
         lane = _Lane(
-            self._connect, self._engine, self._vault, self._limits, self._selections, self._answers, self._on_batch
-        )
+            self._connect, self._engine, self._vault, self._limits, self._selections, self._answers, self._on_batch,
+            self._on_erased,
+        )  # fmt: skip
         try:
             while True:
                 tenant_id = await self._ready.get()
@@ -145,6 +157,7 @@ class _Lane:
         selections: Selections,
         answers: Answers,
         on_batch: OnBatch,
+        on_erased: OnErased,
     ) -> None:
         self._connect = connect
         self._engine = engine
@@ -152,6 +165,7 @@ class _Lane:
         self._limits = limits
         self._selections = selections
         self._on_batch = on_batch
+        self._on_erased = on_erased
         self._pipeline: Pipeline | None = None
         self._answers = answers
 
@@ -213,9 +227,22 @@ class _Lane:
             except ConnectionLost as error:
                 raise NotConnected(str(error)) from error
         started = time.perf_counter()
-        outcomes, events = await transaction.run(self._pipeline, self._engine, self._vault, self._selections, batch)
-        self._on_batch(len(batch), events, time.perf_counter() - started)
-        return outcomes
+        decision = await transaction.run(self._pipeline, self._engine, self._vault, self._selections, batch)
+        self._on_batch(len(batch), decision.events, time.perf_counter() - started)
+        return await self._entered(batch[0].tenant_id, decision) if decision.erased else decision.outcomes
+
+    async def _entered(self, tenant_id: str, decision: BatchDecision) -> Sequence[Outcome]:
+        """P8: an erasure is answered when it is on record outside the database too."""
+        try:
+            await self._on_erased(tenant_id, decision.erased)
+        except OSError as error:
+            log.error("an erasure is recorded, and not in the ledger of erasures: %s", error)
+            unknown = DatabaseUnavailable("the ledger of erasures cannot be written")
+            return [unknown if self._erases(outcome) else outcome for outcome in decision.outcomes]
+        return decision.outcomes
+
+    def _erases(self, outcome: Outcome) -> bool:
+        return isinstance(outcome, Receipt) and any(event.type in self._engine.erasing for event in outcome.events)
 
     async def _bisect(self, batch: Sequence[Envelope], error: StoreError) -> Sequence[Outcome]:
         """Find the command whose values PostgreSQL refuses, by halves; the others are carried out, in order."""

@@ -20,7 +20,9 @@ FULL_NAME = CLEAR_NAMES[0]
 JSON = {"content-type": "application/json"}
 MEMBERS = {
     "forbidden": {"missing_scope"},
-    "wrong-state": {"task_status"},
+    "legal-hold": {"hold_ids"},
+    "retention-running": {"record_class", "kept_until"},
+    "second-person-required": {"cause"},
     "version-mismatch": {"current_version"},
     "body-too-large": {"limit", "size"},
     "payload-too-large": {"limit", "size"},
@@ -40,7 +42,10 @@ def problem(response: httpx.Response, slug: str) -> dict[str, Any]:
     assert isinstance(content["detail"], str)
     assert content["detail"]
     assert isinstance(content["instance"], str)
-    members = {"key_status"} if slug == "wrong-state" and "key_status" in content else MEMBERS.get(slug, set())
+    members = MEMBERS.get(slug, set())
+    if slug == "wrong-state":
+        members = {name for name in ("task_status", "key_status", "hold_status", "erasure_status") if name in content}
+        assert len(members) == 1, response.text
     required = {"type", "title", "status", "detail", "instance"} | members
     assert required <= set(content) <= required | {"errors", "correlation_id"}, response.text
     for fault in content.get("errors", []):

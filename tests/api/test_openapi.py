@@ -13,7 +13,7 @@ from api.backend import Backend
 from api.identity.roles import ROUTES
 from api.lean import LeanRoute
 from api.problems import PROBLEMS
-from tests.api.conftest import Caller
+from tests.api.conftest import Caller, fresh_client
 from tests.running import RunningApi
 
 Document = dict[str, Any]
@@ -102,14 +102,22 @@ def test_every_problem_is_declared_as_problem_json(shared_api: RunningApi, docum
             assert {"type", "title", "status", "detail", "instance"} <= set(schema["properties"])
 
 
+MEDIA = {
+    "/metrics": "text/plain", "/audit/events/{position}/proof": "text/plain", "/audit/export": "application/zip",
+    "/log/{tenant}/checkpoint": "text/plain", "/log/{tenant}/tile/{tile}": "application/octet-stream",
+    "/log/{tenant}/tile/entries/{bundle}": "application/octet-stream",
+}  # fmt: skip
+"""What is not JSON."""
+
+
 def test_what_a_route_answers_is_declared(document: Document) -> None:
-    """Errors are declared as problems only, successes as JSON with a schema (metrics as text), writes with 415, 413, 400
+    """Errors are declared as problems only, successes as JSON with a schema or what else they are, writes with 415, 413, 400
     and 422."""
     for (method, path), operation in operations(document).items():
         statuses = {int(status) for status in operation["responses"]}
         for status, response in operation["responses"].items():
             kinds = set(response.get("content", {}))
-            success = "text/plain" if path == "/metrics" else "application/json"
+            success = MEDIA.get(path, "application/json")
             expected = set() if status == "304" else {success if status < "300" else "application/problem+json"}
             assert kinds == expected, (method, path, status)
         if method == "POST":
@@ -179,17 +187,27 @@ def test_every_documented_body_is_accepted_by_its_route(caller: Caller, document
     """Played in order the examples tell one story; only the claim token is the one just given."""
     paths = [path for method, path in operations(document) if method == "POST"]
     ends = [f"/tasks/{{task_id}}/{end}" for end in ("release", "result", "failure", "cancel")]
-    assert set(paths) == {"/admin/keys", "/clients", "/tasks", "/tasks/claim", *ends}
-    task_id = token = ""
+    about = "/clients/{client_id}"
+    holds = [f"{about}/holds", f"{about}/holds/{{hold_id}}/lift"]
+    asked, approved, withdrawn = (f"{about}/erasure{end}" for end in ("", "/approval", "/withdrawal"))
+    of_client = [*holds, asked, withdrawn, asked, approved, "/clients", f"{about}/retention"]
+    assert set(paths) == {"/admin/keys", "/clients", "/tasks", "/tasks/claim", *ends, *of_client}
+    task_id = token = client_id = ""
     story = ["/clients", "/tasks", "/tasks/claim", ends[0], "/tasks/claim", ends[1]]
-    for path in (*story, "/tasks", "/tasks/claim", ends[2], "/tasks", ends[3], "/admin/keys"):
+    for path in (*story, "/tasks", "/tasks/claim", ends[2], "/tasks", ends[3], *of_client, "/admin/keys"):
         examples = body_examples(document, path)
         assert examples, path
         for example in examples:
             body = {**example, **({"claim_token": token} if "claim_token" in example else {})}
             if path == "/tasks":
                 body["task_id"] = str(uuid.uuid4())
-            answer = caller.post(path.replace("{task_id}", task_id), body)
+            if path == "/clients":
+                body["client_id"] = client_id = fresh_client()
+            if path == "/tasks":
+                body["client_id"] = client_id
+            ids = {"task_id": task_id, "client_id": client_id, "hold_id": "matter-4711"}
+            who = {"fidelog_actor": "user:second"} if path == approved else {}
+            answer = caller.post(path.format(**ids), body, **who)
             assert answer.status_code < 300, answer.text
             schema = operations(document)["POST", path]["responses"][str(answer.status_code)]["content"]
             properties = resolve(document, schema["application/json"]["schema"])["properties"]
@@ -208,6 +226,7 @@ def test_answers_have_the_keys_the_document_declares(caller: Caller, document: D
         "/tasks/{task_id}": f"/tasks/{task_id}",
         "/tasks": "/tasks",
         "/clients/{client_id}/tasks": f"/clients/{task['client_id']}/tasks",
+        "/clients/{client_id}/erasure": f"/clients/{task['client_id']}/erasure",
         "/audit/events": "/audit/events",
         "/audit/events/{position}": "/audit/events/1",
         "/admin/keys": "/admin/keys",
@@ -217,5 +236,5 @@ def test_answers_have_the_keys_the_document_declares(caller: Caller, document: D
     for template, path in reads.items():
         content = operations(document)["GET", template]["responses"]["200"]["content"]["application/json"]
         properties = resolve(document, content["schema"])["properties"]
-        optional = {"open_tasks"}  # there only when it is asked for
+        optional = {"open_tasks", "witnesses"}  # there only when asked for, or where there are any
         assert list(caller.http.get(path).json()) == [name for name in properties if name not in optional], path

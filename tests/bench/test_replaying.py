@@ -19,6 +19,7 @@ from bench.replay_loads import RawCopy, ReplayLoad
 from bench.replaying import NAMES, ONE, all_rows
 from bench.rounds import MeasurementError
 from bench.servers import ROOT
+from bench.verifying import BareHash, Verification, sealed
 from bench.works import WORKS, Plan
 from eventstore.database import Database
 from eventstore.embedded.processes import processes_in, wait_until_gone
@@ -124,3 +125,13 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def test_a_verification_is_of_every_event(log: Database) -> None:
+    """S6, on the same log, which is sealed for it: its verdict must be `verified`, on so many events as are said."""
+    known, leaves = sealed(log)
+    assert len(leaves) == EVENTS
+    assert BareHash(leaves).measure(0.01).count >= EVENTS
+    assert Verification("one process", log, 1, EVENTS, known).measure(0).count == EVENTS
+    with pytest.raises(MeasurementError, match="verified"):
+        Verification("one process", log, 1, EVENTS + 1, known).measure(0)

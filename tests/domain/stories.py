@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
-from domain import client, task, task_events
+from domain import client, erasure, task, task_events
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -20,6 +20,7 @@ class Recorded:
     position: int
     version: int
     actor: str = "user:test"
+    on_behalf_of: str | None = None
 
     @property
     def event_id(self) -> str:
@@ -54,9 +55,12 @@ class Story:
     def when(self, command: Any, selected: Any = (), after: float = 0) -> Any:
         """What the decider says to the command, `after` seconds after the last event."""
         states = {stream: self.states.get(stream) for stream in command.streams}
+        now = START + timedelta(seconds=self._position + after)
         if isinstance(command, client.RecordClient):
             return client.decide(states, command)
-        return task.decide(states, command, iter(selected), START + timedelta(seconds=self._position + after))
+        if isinstance(command, get_args(erasure.ErasureCommand)):
+            return client.decide_erasure(states, command, now)
+        return task.decide(states, command, iter(selected), now)
 
 
 _ciphertexts = itertools.count()

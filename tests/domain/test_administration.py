@@ -23,6 +23,7 @@ class At:
     position: int = 1
     version: int = 1
     actor: str = "user:olga"
+    on_behalf_of: str | None = None
 
 
 def after(*commands: tuple[float, Any]) -> admin.Administration | None:
@@ -44,6 +45,20 @@ def then(state: admin.Administration | None, days: float, command: Any) -> Any:
 
 ISSUE = admin.IssueKey("aaaaaaaa", "00", "agent:x", ("agent", "advisor"), 10 * DAY)
 REPLACE = admin.IssueKey("bbbbbbbb", "11", None, None, 10 * DAY, "aaaaaaaa", DAY)
+
+
+def test_what_a_restore_lost_is_told_on_a_stream_of_its_own() -> None:
+    """Whatever else happened; and it makes no key."""
+    told = admin.Reincarnate("a/default", "note", "a/default/2", "key", 6, 8, "disk lost")
+    decided = admin.decide({admin.INCARNATION: None}, told, BEGIN)
+    assert isinstance(decided, tuple)
+    ((stream, event),) = decided
+    assert (stream, event) == (
+        admin.INCARNATION,
+        admin.LogReincarnated("a/default", "note", "a/default/2", "key", 6, 8, "disk lost"),
+    )
+    state = admin.evolve(None, At(event, BEGIN))
+    assert (state.log_id, state.keys) == ("incarnation", {})
 
 
 def test_an_issued_key_ends_by_itself() -> None:

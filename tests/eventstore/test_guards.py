@@ -260,7 +260,7 @@ def test_the_guards_are_always_on(database: Database) -> None:
         "SELECT t.tgname, t.tgenabled::text FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid"
         " WHERE c.relnamespace = 'fidelog'::regnamespace AND NOT t.tgisinternal",
     )
-    assert len(found) == 15
+    assert len(found) == 22
     assert {flag for _, flag in found} == {"A"}
 
 

@@ -28,6 +28,9 @@ FROZEN = {
     "projections/0004_audit_index_covers.sql": "a99774c009301ee5aa3f41137c116d950d53b7fe0f5f401d3aa313a216eda0f9",
     "projections/0005_administration.sql": "47dea780aaad0dc006adabb351dd898394a43090ac72dd86b92a646e2d9d5cf9",
     "eventstore/0003_proof.sql": "a4422b05cbaf1e95960741e9dbe5a264d1b604999327a666d1e0e8ebbb1067ed",
+    "eventstore/0004_checkpoints_by_time.sql": "bf25ed46b4c4c6e9ff841cd0b544e75e89119619299e6cdf4d80213607e4583d",
+    "eventstore/0005_erasure.sql": "cec45c62d2ec357ec0ce1c3c1cc89a1ed1ec5b08752ba9badcf2583a9acf06c3",
+    "projections/0006_client_standing.sql": "cddc5adab78ea6a54a5cbbfa972cfe6c5a64ae6d128f25257a3c19baabc97f7c",
 }
 """A migration that was released is never edited: what it made stands in databases. Change the schema in a new one."""
 

@@ -32,6 +32,7 @@ READS: dict[str, tuple[str, str]] = {
     "load_agent_tasks": ("projections", f"'{{tenant}}', '{{{{{TASK}}}}}'"),
     "read_category": ("eventstore", "'{tenant}', 70, 90, 'task-', 'task.'"),
     "read_streams": ("eventstore", "'{tenant}', '{{client-c7,client-c8}}'"),
+    "read_stream_end": ("eventstore", "'{tenant}', 'client-c7', 5"),
     "read_streams_until": ("eventstore", "'{tenant}', '{{client-c7,client-c8}}', 9000"),
     "share_lock": ("eventstore", "'{tenant}'"),
     "open_tasks": ("projections", "'{tenant}', 70, 5"),
@@ -40,6 +41,7 @@ READS: dict[str, tuple[str, str]] = {
     "list_client_tasks": ("projections", "'{tenant}', '{{pending}}', 0, 5, 'c7', null"),
     "client_task_ids": ("projections", "'{tenant}', 'c7', 0, 9000, 5"),
     "leases_over": ("projections", "'{tenant}', '2000-01-01', 5, 1"),
+    "tasks_of_erased": ("projections", "'{tenant}', 70, 5"),
     "get_client": ("projections", "'{tenant}', 'c7'"),
     "get_task": ("projections", f"'{{tenant}}', '{TASK}'"),
     "load_administration": ("projections", "'{tenant}', '{{admin,access}}'"),
@@ -58,12 +60,13 @@ WRITES: dict[str, tuple[str, str]] = {
     ),
     "insert_client_profiles": (
         "projections",
-        "'{tenant}', '{{x}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], '{{1}}', '{{1}}', 1, 1",
+        "'{tenant}', '{{x}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], array[null]::json[], '{{1}}',"
+        " '{{1}}', 1, 1",
     ),
     "update_client_profiles": (
         "projections",
-        "'{tenant}', '{{c7}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], '{{99999999}}',"
-        " '{{99999999}}', 1, 1",
+        "'{tenant}', '{{c7}}', array['{{}}']::json[], '{{moderate}}', array[now()], array[now()], array[null]::json[],"
+        " '{{99999999}}', '{{99999999}}', 1, 1",
     ),
     "insert_agent_tasks": (
         "projections",
@@ -97,6 +100,10 @@ BOUNDED = {
 NOT_HOT = {
     "begin", "begin_snapshot", "clock_against", "commit", "rollback", "set_tenant", "status", "tails", "sizes",
     "lock_tail_checkpoint", "save_tail_checkpoint",
+    # rotations of the master key, restores, status: tests/eventstore/vault/test_rotation.py
+    "keys_to_wrap", "wrap_keys", "wrap_tenant_key", "tenant_key", "living_keys", "tombstones", "alive_again", "erasures",
+    # an erasure is rare; it goes by the primary key, as the insert of keys does
+    "destroy_subject_keys",
     # replay: by ranges, under the keeper's own settings (tests/projections/replay/test_plans.py)
     "replay_turn", "replay_lock", "replay_unmoved", "replay_clock", "replay_durable", "replay_events",
     "replay_events_since", "replay_boundary", "replay_next_stream", "replay_count",
@@ -104,9 +111,19 @@ NOT_HOT = {
     "newest_fold_client_profiles", "newest_fold_agent_tasks", "tail_position",
     "index_unlike", "index_too_many", "index_drop", "index_again",
     "tail_session", "open_tail", "save_tail_fault",
+    # the sealer's and those of the tiled log: tests/eventstore/sealing/test_sealer.py
+    "seal_session", "seal_lock", "seal_look", "newest_checkpoint", "any_checkpoint", "leaf_rows", "full_tiles",
+    "insert_tiles", "insert_checkpoint", "published_between", "cosignature_lines",
+    # what asks witnesses: tests/eventstore/sealing/test_cosigning.py
+    "witness_look", "witness_recent", "witness_sizes", "insert_cosignature",
     # some hundred rows at most: tenants and keys
+    # verification: by ranges, under the auditor's own settings; the catalogue
+    "verify_rows", "verify_streams", "verify_tenants", "verify_heads", "verify_tiles", "verify_levels",
+    "verify_checkpoints", "verify_written", "verify_exports", "shape",
     "directory", "get_api_keys", "save_api_key_uses", "rights",
     "range_administration", "delete_administration", "newest_fold_administration",
+    # planned for their values every time
+    "proof_checkpoint", "proof_tiles", "proof_witnessed",
 }  # fmt: skip
 
 OF_THE_TRAIL = {"index_events", "look_at_log", "positions_at", "version_bounds"}

@@ -27,7 +27,7 @@ from tests.waiting import LIMIT, until
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-c", "from api.cli import main; main()")
-READY = re.compile(r"Fidelog is ready at (http://\S+:\d+)")
+READY = re.compile(r"Fidelog (?:witness )?is ready at (http://\S+:\d+)")
 
 _numbers = itertools.count(1)
 
@@ -138,14 +138,16 @@ def new_folders(copied_from: Folders | None = None) -> Iterator[Folders]:
 
 
 class FidelogProcess:
-    """One `fidelog serve`, with captured output."""
+    """One `fidelog serve`, or another command that serves, with captured output."""
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], variables: dict[str, str]) -> None:
-        name = f"serve-{next(_numbers)}"
+    def __init__(
+        self, folder: Path, arguments: tuple[str, ...], variables: dict[str, str], command: str = "serve"
+    ) -> None:
+        name = f"{command}-{next(_numbers)}"
         self._stdout, self._stderr = folder / f"{name}.out", folder / f"{name}.err"
         with self._stdout.open("w") as out, self._stderr.open("w") as err:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", *arguments], env=variables, cwd=folder,
+                [*COMMAND, command, *arguments], env=variables, cwd=folder,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err,
             )  # fmt: skip
         self._clients: list[httpx.Client] = []

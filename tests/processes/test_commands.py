@@ -21,7 +21,7 @@ from tests.processes.conftest import Command, refusal
 from tests.processes.fidelog_process import COMMAND, FidelogProcess, Folders, environment, new_folders
 from tests.waiting import until
 
-COMMANDS = ("serve", "demo", "migrate", "status", "replay", "database-url")
+COMMANDS = ("serve", "demo", "migrate", "status", "replay", "export", "verify", "database-url")
 BODY = {"client_id": "client-001", "full_name": CLEAR_NAMES[0], "risk_profile": "moderate"}
 Served = tuple[Folders, FidelogProcess]
 
@@ -82,7 +82,7 @@ def test_status_as_json(served: Served, command: Command) -> None:
     assert content["database"] == {"kind": "embedded", "server_version": version, "data_dir": str(folders.data)}
     assert content["migrations"] == {"applied": names, "pending": []}
     (tenant,) = content["tenants"]
-    assert list(tenant) == ["tenant_id", "head", "recorded_at", "tails"]
+    assert list(tenant) == ["tenant_id", "head", "recorded_at", "tails", "sealed_at", "witnessed_at", "erasures"]
     assert (tenant["tenant_id"], tenant["head"]) == ("default", len(events))
     assert tenant["recorded_at"] == events[-1]["recorded_at"]
     assert all(list(tail) == ["name", "position", "lag"] for tail in tenant["tails"])

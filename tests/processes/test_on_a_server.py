@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,8 +53,7 @@ class Server:
         self.cluster.drop(NAME)
         for role in (*(f"fidelog_{login}" for login in LOGINS), "app", "nobody_much"):
             self.cluster.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
-        for key in self.folders.master_keys.glob("*"):
-            key.unlink()
+        shutil.rmtree(self.folders.state, ignore_errors=True)
 
     def create(self, options: str = "ENCODING 'UTF8'") -> None:
         """Make the database anew."""

@@ -286,7 +286,12 @@ def waiting(folders: Folders, database: Database) -> tuple[subprocess.Popen[str]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("to_all", [True, False], ids=["as a terminal sends it", "to the command"])
 def test_a_signal_cancels(
-    folders: Folders, database: Database, stuck: psycopg.Connection[object], number: signal.Signals, to_all: bool
+    folders: Folders,
+    database: Database,
+    stuck: psycopg.Connection[object],
+    command: Command,
+    number: signal.Signals,
+    to_all: bool,
 ) -> None:
     """Exit 130 and one line; no process is left; rows are as they were or right, and running it again finishes."""
     running, processes = waiting(folders, database)
@@ -302,13 +307,13 @@ def test_a_signal_cancels(
     assert [row for (row,) in table(database, "client_profiles")] != []
     assert all(row.startswith("(default,") for (row,) in table(database, "client_profiles"))
     stuck.rollback()
-    assert folders.run("replay").returncode == 0
+    assert command("replay", *ONE, **folders.settings())[0] == 0
     assert len(table(database, "client_profiles")) == 5
-    assert folders.run("replay", "--check").returncode == 0
+    assert command("replay", "--check", *ONE, **folders.settings())[0] == 0
 
 
 def test_workers_end_when_nobody_is_left_to_tell(
-    folders: Folders, database: Database, stuck: psycopg.Connection[object]
+    folders: Folders, database: Database, stuck: psycopg.Connection[object], command: Command
 ) -> None:
     """kill -9 of the command leaves no worker behind, and nothing half done."""
     running, processes = waiting(folders, database)
@@ -316,7 +321,7 @@ def test_workers_end_when_nobody_is_left_to_tell(
     running.communicate()
     assert wait_until_gone(processes, 10) == []
     stuck.rollback()
-    assert folders.run("replay").returncode == 0
+    assert command("replay", *ONE, **folders.settings())[0] == 0
 
 
 def test_a_worker_that_dies_ends_the_replay(

@@ -18,6 +18,7 @@ from tests.soak.held_snapshot import held_snapshot
 from tests.soak.held_to_document import held_to_document
 from tests.soak.kill_rounds import Size, kill_rounds
 from tests.soak.large_bodies import large_bodies
+from tests.soak.large_export import large_export
 from tests.soak.mutated_requests import mutated_requests
 from tests.soak.replay_under_load import EVENTS, replay_under_load
 
@@ -67,6 +68,11 @@ def _document(options: argparse.Namespace, folders: Folders) -> Findings:
     return held_to_document(options.seed, tell)
 
 
+def _export(options: argparse.Namespace, folders: Folders) -> Findings:
+    _prepare(folders)
+    return uvloop.run(large_export(folders, tell, options.events))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Folders], Findings]] = {
     "kills": _kills,
     "replay": _replay,
@@ -74,6 +80,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, Folders], Findings]] = {
     "snapshot": _snapshot,
     "bodies": _bodies,
     "document": _document,
+    "export": _export,
 }
 
 

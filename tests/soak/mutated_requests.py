@@ -60,6 +60,11 @@ class Framing:
         self.complete += 1
 
 
+WAITING = (b"at_least", b"/proof", b"/audit/consistency", b"/audit/export")
+"""What a request has that may be about a position that is not there or not sealed yet."""
+EXPORT = "ExportMade"
+
+
 @dataclass
 class Sent:
     """A mutated request, and the answers to it."""
@@ -165,8 +170,8 @@ class _Run:
             return
         slug = answer.slug
         self._answered[f"{answer.status} {slug}"] += 1
-        if slug == "position-not-reached" and b"at_least" in sent.raw:
-            return  # asked to wait for what nobody has written
+        if slug == "position-not-reached" and any(word in sent.raw for word in WAITING):
+            return  # asked for what nobody has written, or for the proof of what was written just now
         if slug not in PROBLEMS or PROBLEMS[slug][0] != answer.status or answer.status >= 500:
             self._fault(sent, f"an answer that may not be: {answer}")
             return
@@ -188,6 +193,8 @@ class _Run:
         found = {event["position"]: event for event in last.values()}
         for position in sorted(found.keys() - stored):
             event = found[position]
+            if event["type"] == EXPORT:
+                continue  # the export itself tells of it
             if event["actor"] != SWEEPER and not any(event["correlation_id"].encode() in raw for raw in self._unread):
                 self.findings.fault(f"nobody was told of {event}")
         for position in sorted(position for position in stored - found.keys() if position is not None):

@@ -81,7 +81,7 @@ def _judge(findings: Findings, name: str, done: Watched, events: int) -> None:
 
 
 def _fill_and_damage(folders: Folders, events: int, findings: Findings, tell: Tell) -> None:
-    with _running(folders):
+    with running(folders):
         url = folders.superuser_url()
         filling = [sys.executable, "-m", "bench.fill", "--events", str(events), "--state-dir", str(folders.state), url]
         done = subprocess.run(filling, env=environment(), cwd=PROJECT, capture_output=True, text=True)
@@ -94,7 +94,7 @@ def _fill_and_damage(folders: Folders, events: int, findings: Findings, tell: Te
 
 
 @contextmanager
-def _running(folders: Folders) -> Iterator[None]:
+def running(folders: Folders) -> Iterator[None]:
     """PostgreSQL of the data folder, without Fidelog."""
     server = EmbeddedServer(folders.data, notice=lambda line: None)
     server.join()

@@ -60,6 +60,19 @@ class Ground:
             "POST /clients": lambda: self._request("POST", "/clients", self._client_body()),
             "GET /clients/{client_id}": self._get_client,
             "GET /clients/{client_id}/tasks": self._client_tasks,
+            "POST /clients/{client_id}/holds": lambda: self._of_client("holds", {"reason": self._name()}),
+            "POST /clients/{client_id}/holds/{hold_id}/lift": lambda: self._of_client(
+                "holds/nowhere/lift", {"reason": self._name()}
+            ),
+            "POST /clients/{client_id}/retention": lambda: self._of_client(
+                "retention", {"record_class": "account", "counts_from": "2026-01-31"}
+            ),
+            "POST /clients/{client_id}/erasure": lambda: self._of_client("erasure", {"legal_basis": "GDPR 17(1)(b)"}),
+            "POST /clients/{client_id}/erasure/approval": lambda: self._of_client("erasure/approval", {}),
+            "POST /clients/{client_id}/erasure/withdrawal": lambda: self._of_client("erasure/withdrawal", {}),
+            "GET /clients/{client_id}/erasure": lambda: self._request(
+                "GET", f"/clients/{self._random.choice(self._clients)}/erasure"
+            ),
             "POST /tasks": lambda: self._request("POST", "/tasks", self._task_body()),
             "POST /tasks/claim": self._claim,
             "GET /tasks": self._list_tasks,
@@ -71,8 +84,22 @@ class Ground:
             "POST /tasks/{task_id}/release": lambda: self._end("release", {"reason": self._name()}),
             "POST /tasks/{task_id}/cancel": self._cancel,
             "GET /audit/events": self._list_events,
+            "GET /audit/events/{position}/proof": lambda: self._request(
+                "GET", f"/audit/events/{random.randint(1, 50)}/proof"
+            ),
+            "GET /audit/consistency": lambda: self._request(
+                "GET", "/audit/consistency", old=str(random.randint(1, 30))
+            ),
+            "GET /audit/export": lambda: self._request("GET", "/audit/export", client_id=self._clients[-1], old="3"),
             "GET /audit/events/{position}": lambda: self._request("GET", f"/audit/events/{random.randint(1, 50)}"),
             "GET /clients/{client_id}/timeline": self._timeline,
+            "GET /log/{tenant}/checkpoint": lambda: self._request("GET", "/log/default/checkpoint"),
+            "GET /log/{tenant}/tile/{tile}": lambda: self._request(
+                "GET", f"/log/default/tile/0/000.p/{random.randint(1, 255)}"
+            ),
+            "GET /log/{tenant}/tile/entries/{bundle}": lambda: self._request(
+                "GET", f"/log/default/tile/entries/000.p/{random.randint(1, 255)}"
+            ),
             "POST /admin/keys": lambda: self._request(
                 "POST", "/admin/keys", {"actor": "agent:soak", "roles": ["agent"]}
             ),
@@ -135,6 +162,9 @@ class Ground:
     def _get_client(self) -> Request:
         query = self._random.choice(({}, {"include": "open_tasks"}, {"as_of": str(self._random.randint(1, 30))}))
         return self._request("GET", f"/clients/{self._random.choice(self._clients)}", **query)
+
+    def _of_client(self, what: str, body: dict[str, Any]) -> Request:
+        return self._request("POST", f"/clients/{self._random.choice(self._clients)}/{what}", body)
 
     def _client_tasks(self) -> Request:
         return self._request("GET", f"/clients/{self._random.choice(self._clients)}/tasks", limit="5", status="pending")

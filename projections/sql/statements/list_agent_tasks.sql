@@ -14,5 +14,9 @@ FROM (
     ) AS found
     ORDER BY found.created_position LIMIT $4::bigint
 ) AS t
-LEFT JOIN fidelog.client_keys AS k ON k.tenant_id = $1 AND k.subject = t.client_id
+LEFT JOIN LATERAL (
+    -- Ordered, so that only the primary key will do, whatever the table held when the plan was made.
+    SELECT key_id, epoch, wrapped FROM fidelog.client_keys
+    WHERE tenant_id = $1 AND subject = t.client_id ORDER BY subject LIMIT 1
+) AS k ON true
 ORDER BY t.created_position

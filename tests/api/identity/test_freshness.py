@@ -11,6 +11,7 @@ import pytest
 from api.administer import ACTOR
 from api.identity import directory as directories
 from api.identity import keys
+from api.identity.directory import Directory
 from eventstore.provision import create_tenant
 from eventstore.vault.keys import MasterKeys
 from eventstore.vault.vault import Vault
@@ -97,6 +98,30 @@ def test_a_reading_that_began_before_the_key_was_issued_does_not_count(door: Doo
             directory._reader = reader
 
     assert door.api.run(story).actor == "user:ada"
+
+
+def test_nobody_waits_for_a_reading_while_what_was_read_holds(door: Door) -> None:
+    """It is begun early, and a key comes in meanwhile; what it read counts from when it began, and no longer."""
+    token, now = str(door.key("user:ada", "advisor")).encode(), [0.0]
+
+    async def story() -> None:
+        slow = Slow(door.api.backend.reader)
+        directory = Directory(slow, door.api.backend.vault, HOME, lambda: now[0])  # type: ignore[arg-type]  # slower
+        slow.arrive.set()
+        assert await directory.caller(token) is not None
+        slow.arrive.clear()
+        slow.read.clear()
+        now[0] = directories.AGAIN_SECONDS + 0.01
+        assert await asyncio.wait_for(directory.caller(token), 5) is not None
+        await slow.read.wait()
+        now[0] = directories.FRESH_SECONDS + 0.01
+        asked = asyncio.create_task(directory.caller(token))
+        await asyncio.sleep(0)
+        assert not asked.done()
+        slow.arrive.set()
+        assert await asked is not None
+
+    door.api.run(story)
 
 
 def test_a_tenant_whose_key_cannot_be_had_is_nobody_elses_trouble(door: Door, tmp_path: Path, caplog: Any) -> None:

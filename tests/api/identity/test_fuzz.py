@@ -15,11 +15,21 @@ from schemathesis.generation.case import Case
 from api.identity.roles import ROLES
 from tests.api.conftest import Caller
 from tests.api.identity.conftest import Door
-from tests.api.identity.fuzzing import Sender, bring_to_ground, document, try_case, wait_for_nothing
+from tests.api.identity.fuzzing import (
+    Sender,
+    bring_to_ground,
+    document,
+    is_valid,
+    sealed_only,
+    try_case,
+    wait_for_nothing,
+)
 from tests.running import running_api
 
 EXAMPLES = int(os.environ.get("FIDELOG_TEST_EXAMPLES", "50"))
 SEED = int(os.environ.get("FIDELOG_TEST_SEED", "1"))
+EXPORTS = max(3, EXAMPLES // 20)
+"""So many are made: each waits until it is sealed, as everybody."""
 METHODS = os.environ.get("FIDELOG_TEST_METHODS", "GET POST DELETE").split()
 """`make soak` gives more examples and others, in two halves."""
 
@@ -34,6 +44,7 @@ class Ground:
     local: Sender
     operator: Caller
     numbers: Iterator[int] = field(default_factory=count)
+    exports: Iterator[int] = field(default_factory=count)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +67,9 @@ def test_a_route_keeps_to_its_document(case: Case[Any], ground: Ground) -> None:
     all of them, and the local operator. The corners of each schema are tried as the last two."""
     assert case.meta is not None
     wait_for_nothing(case)
+    sealed_only(case)
+    if is_valid(case) and case.operation.label == "GET /audit/export" and next(ground.exports) >= EXPORTS:
+        return
     if next(ground.numbers) % 2:
         bring_to_ground(case, ground.operator)
     corner = case.meta.phase.name.value == "coverage"

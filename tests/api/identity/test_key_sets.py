@@ -17,9 +17,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from api.identity import key_set
-from api.identity.issuer import Issuer
+from api.identity.issuer import Issuer, TokenRefused
 from api.identity.key_set import KEYS_AGAIN_SECONDS, KEYS_FRESH_SECONDS, KEYS_HOLD_SECONDS, MOST_BYTES
-from api.identity.tokens import TokenRefused, Tokens
+from api.identity.tokens import Tokens
 from tests.api.identity.test_tokens import AUDIENCE, EC, ISSUER, KEYS, RSA, jwk, token
 
 
@@ -54,7 +54,7 @@ class Place:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/jwks"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
         self.open.set()

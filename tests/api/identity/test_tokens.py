@@ -151,7 +151,7 @@ def test_keys_come_by_url_and_a_new_one_is_found(pg: Cluster) -> None:
         def log_message(self, *_: Any) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         with pg.copy() as name:
             url = f"http://127.0.0.1:{server.server_port}/jwks"

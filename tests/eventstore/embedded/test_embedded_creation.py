@@ -19,9 +19,17 @@ MakeProcess = Callable[..., JoiningProcess]
 def running_initdb(data_dir: Path) -> psutil.Process:
     """Wait for initdb to run and return its process."""
     found: list[psutil.Process] = until(
-        "initdb runs", lambda: [p for p in postgres_processes(data_dir) if p.name() == "initdb"]
+        "initdb runs", lambda: [p for p in postgres_processes(data_dir) if is_initdb(p)]
     )
     return found[0]
+
+
+def is_initdb(process: psutil.Process) -> bool:
+    """Not one of those it starts, which may have ended by now."""
+    try:
+        return bool(process.name() == "initdb")
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_second_start_keeps_data(make_server: MakeServer) -> None:

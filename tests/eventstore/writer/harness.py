@@ -14,6 +14,7 @@ import psycopg
 
 from api.database import DEFAULT_TENANT
 from domain.client import RecordClient
+from domain.erasure import EraseAgain
 from eventstore import provision
 from eventstore.database import Database
 from eventstore.ids import RandomIds
@@ -76,6 +77,13 @@ def envelope(
         sealing=sealing,
         size=size,
     )
+
+
+def erasing(vault: Vault, client_id: str) -> Envelope:
+    """The client is erased without anybody being asked, as after a restore."""
+    command_id = _ids()
+    key = vault.idempotency_key(TENANT, "system:test", "internal", command_id)
+    return Envelope(TENANT, "system:test", EraseAgain(client_id, 1), command_id, key, None, command_id)
 
 
 def connector(url: str, engine: Engine) -> Callable[[], Awaitable[Pipeline]]:

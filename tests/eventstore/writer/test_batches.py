@@ -18,7 +18,6 @@ from eventstore.errors import (
     KeyReused,
     Overloaded,
     Poisoned,
-    SubjectErased,
 )
 from eventstore.records import Receipt
 from projections.engine import engine as product_engine
@@ -309,23 +308,6 @@ def test_tenants_take_turns(pg: Cluster, database: Database) -> None:
             await held
 
     run(check())
-
-
-def test_a_tombstone_refuses_new_values(pg: Cluster, database: Database) -> None:
-    """P8: after erasure no value is sealed under the old key, although a process still has it cached."""
-
-    async def check() -> None:
-        vault = await vault_of(pg, database)
-        async with writing(database, vault) as writer:
-            await writer.submit(envelope(vault, "c", key="k"))
-            rows(database, "UPDATE fidelog.client_keys SET wrapped = NULL WHERE subject = 'c'")
-            with pytest.raises(SubjectErased):
-                await writer.submit(envelope(vault, "c"))
-            with pytest.raises(SubjectErased):
-                await writer.submit(envelope(vault, "c", key="k"))
-
-    run(check())
-    assert assert_gapless(database) == 1
 
 
 def test_a_key_that_lost_the_race_is_not_used(pg: Cluster, database: Database) -> None:

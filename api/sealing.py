@@ -1,0 +1,31 @@
+"""Sealing, wired: a sealer for each tenant, and where it says why it does not seal."""
+
+from __future__ import annotations
+
+from api.settings import Settings
+from eventstore.database import Database
+from eventstore.sealing.incarnations import Incarnations
+from eventstore.sealing.sealer import NAME, Sealer
+from projections.tail import OPEN, SAVE_FAULT, connect
+
+
+def incarnations(settings: Settings) -> Incarnations:
+    """The logs of the state folder, under the origin that is set."""
+    return Incarnations(settings.state_dir, settings.origin)
+
+
+def sealer(logs: Incarnations, tenant_id: str, database: Database) -> Sealer:
+    """The tenant's sealer. Its fault stands beside those of the tails, for `fidelog status`."""
+
+    async def tell(fault: str | None) -> None:
+        await _write_fault(database.url("keeper"), tenant_id, fault)
+
+    return Sealer(tenant_id, lambda: logs.current(tenant_id), tell)
+
+
+async def _write_fault(keeper_url: str, tenant_id: str, fault: str | None) -> None:
+    """Its place is that of the newest checkpoint; here stands 0 and why it stands still. Raises psycopg.Error."""
+    async with await connect(keeper_url, tenant_id) as connection:
+        if fault is not None:
+            await connection.execute(OPEN.sql.encode(), (tenant_id, NAME))
+        await connection.execute(SAVE_FAULT.sql.encode(), (tenant_id, NAME, fault, 0))

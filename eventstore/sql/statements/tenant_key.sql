@@ -1,0 +1,1 @@
+SELECT epoch, wrapped FROM fidelog.tenant_keys WHERE tenant_id = $1
