@@ -15,7 +15,6 @@ from .sockets import PORT
 
 LOG_FILE = "postgres.log"
 MAX_LOG_BYTES = 10 * 1024 * 1024
-CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 DEFAULT_SETTINGS: Mapping[str, str] = {
@@ -30,6 +29,7 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "max_wal_size": "4GB",
     "min_wal_size": "512MB",
     "max_connections": "200",
+    "shared_buffers": "256MB",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -65,15 +65,6 @@ def child_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ} | {"LC_ALL": "C"}
 
 
-def shared_buffers() -> str:
-    """A quarter of the memory, as PostgreSQL's manual advises (20.4.1), from 128 MB to 4 GB. PostgreSQL takes it page by
-    page as it fills: a small log never uses much of it."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with suppress(OSError, ValueError):  # no control groups, or no bound ("max")
-        memory = min(memory, int(CGROUP_MEMORY.read_text()))
-    return f"{min(max(memory >> 22, 128), 4096)}MB"
-
-
 def merged_settings(settings: Mapping[str, str] | None) -> dict[str, str]:
     """Return the default settings overridden by the given ones.
 
@@ -84,8 +75,7 @@ def merged_settings(settings: Mapping[str, str] | None) -> dict[str, str]:
             raise EmbeddedServerError(f"{name!r} is not the name of a PostgreSQL setting", "correct the settings")
         if name.lower() in _RESERVED:
             raise EmbeddedServerError(f"the setting {name} is fixed for an embedded server", "leave it out of settings")
-    given = {name.lower(): value for name, value in (settings or {}).items()}
-    return {**DEFAULT_SETTINGS, "shared_buffers": shared_buffers(), **given}
+    return {**DEFAULT_SETTINGS, **{name.lower(): value for name, value in (settings or {}).items()}}
 
 
 def launch_postmaster(
