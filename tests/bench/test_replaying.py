@@ -49,12 +49,16 @@ def log(folder: Path) -> Iterator[Database]:
 def test_a_folder_of_filled_logs_is_used_again(folder: Path) -> None:
     """Nothing is filled anew; a log that is not in it is named, not made beside the others."""
     told: list[str] = []
+
+    def tell(message: str) -> None:
+        told.append(message)
+
     again = Grown(folder)
-    again.build([EVENTS], told.append)
+    again.build([EVENTS], tell)
     assert told == []
     assert any(note.startswith("3k filled") for note in again.notes)
     with pytest.raises(MeasurementError, match="holds no log of 5k events"):
-        again.build([EVENTS, 5_000], told.append)
+        again.build([EVENTS, 5_000], tell)
 
 
 def _numbers(database: Database) -> list[int]:
