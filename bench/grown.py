@@ -14,7 +14,9 @@ import orjson
 import psycopg
 from psycopg import sql
 
-from api.database import open_vault
+from api.database import DEFAULT_TENANT, open_vault
+from api.sealing import incarnations, sealer
+from api.settings import Settings
 from bench.fill import fill
 from bench.fill_rows import fill_index, fill_read_models
 from bench.holdings import holdings
@@ -50,7 +52,7 @@ class Grown:
     @staticmethod
     def steps(sizes: Sequence[int]) -> int:
         """How many steps of progress `build` tells at most."""
-        return 4 * len(sizes)
+        return 5 * len(sizes)
 
     @staticmethod
     def name(events: int) -> str:
@@ -88,6 +90,8 @@ class Grown:
             for events in sizes:
                 self._grow(postgres, before, events, tell)
                 before = events
+            for events in sizes:  # a log that was copied goes on under its own name, so none is sealed before
+                self._seal(postgres, events, tell)
             with psycopg.connect(postgres.url(), autocommit=True) as connection:
                 connection.execute("CHECKPOINT")
         finally:
@@ -123,6 +127,26 @@ class Grown:
         self.notes.append(
             f"{named(events)} filled: {', '.join(f'{name} {each:.0f} s' for name, each in seconds.items())}"
         )
+
+    def _seal(self, postgres: Postgres, events: int, tell: Tell) -> None:
+        """Seal it as `fidelog serve` does, which would otherwise do so while something is measured."""
+        tell(f"filling {named(events)} events: tiles and checkpoint")
+        database = self.database(postgres, events)
+        seconds = _timed(lambda: asyncio.run(_sealed(database, postgres.settings(database), events)))
+        self.notes.append(f"{named(events)} sealed: {seconds:.0f} s")
+
+
+async def _sealed(database: Database, settings: Settings, events: int) -> None:
+    one = sealer(incarnations(settings), DEFAULT_TENANT, database)
+    running = asyncio.create_task(one.run(database.url("sealer")))
+    try:
+        while one.position < events:
+            await asyncio.sleep(0.05)
+            if one.fault is not None:
+                raise MeasurementError(f"the log is not sealed: {one.fault}")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def _vacuum(url: str) -> None:

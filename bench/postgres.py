@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from api.database import migrate
 from api.settings import Settings
@@ -65,7 +66,17 @@ class Postgres:
     def settings(self, database: Database) -> Settings:
         """Settings of a process that uses the database by its logins' own URLs."""
         urls = {login: database.urls[login] for login in LOGINS}
-        return Settings("127.0.0.1", 0, self.data_dir, self.state_dir, None, urls)
+        return Settings("127.0.0.1", 0, self.data_dir, self._state_of(database), None, urls)
+
+    def _state_of(self, database: Database) -> Path:
+        """A state folder of the database's own, since what a log signed last is one log's; the master key is that of all."""
+        name = str(conninfo_to_dict(database.urls["writer"])["dbname"])
+        folder, keys = self.state_dir / "of" / name, self.state_dir / "master-keys"
+        if not folder.exists():
+            keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True)
+            (folder / "master-keys").symlink_to(keys)
+        return folder
 
     def row(self, query: str, name: str = "postgres") -> tuple[Any, ...]:
         """The one row of a query."""

@@ -15,11 +15,12 @@ import psycopg
 import pytest
 
 from bench.grown import Grown
+from bench.postgres import Postgres
 from bench.replay_loads import RawCopy, ReplayLoad
 from bench.replaying import NAMES, ONE, all_rows
 from bench.rounds import MeasurementError
 from bench.servers import ROOT
-from bench.verifying import BareHash, Verification, sealed
+from bench.verifying import BareHash, Verification, first_leaves, known_of
 from bench.works import WORKS, Plan
 from eventstore.database import Database
 from eventstore.embedded.processes import processes_in, wait_until_gone
@@ -37,12 +38,18 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def log(folder: Path) -> Iterator[Database]:
-    """A filled log, its read models made."""
+def server(folder: Path) -> Iterator[Postgres]:
+    """A server with a filled log, its read models made, sealed."""
     grown = Grown(folder)
     grown.build([EVENTS], lambda _: None)
-    with grown.running() as server:
-        yield grown.database(server, EVENTS)
+    with grown.running() as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+def log(server: Postgres, folder: Path) -> Database:
+    """The log's logins."""
+    return Grown(folder).database(server, EVENTS)
 
 
 @pytest.mark.usefixtures("log")
@@ -131,9 +138,9 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def test_a_verification_is_of_every_event(log: Database) -> None:
-    """S6, on the same log, which is sealed for it: its verdict must be `verified`, on so many events as are said."""
-    known, leaves = sealed(log)
+def test_a_verification_is_of_every_event(server: Postgres, log: Database) -> None:
+    """S6, on the same log: its verdict must be `verified`, on so many events as are said."""
+    known, leaves = known_of(server.settings(log)), first_leaves(log)
     assert len(leaves) == EVENTS
     assert BareHash(leaves).measure(0.01).count >= EVENTS
     assert Verification("one process", log, 1, EVENTS, known).measure(0).count == EVENTS
