@@ -133,6 +133,8 @@ class Backend:
         await self._open(notice)
         await self.log.head(self.tenant_id)
         await self._tenancies.serve(self.directory.tenants, self.database)
+        for fault in {tail.fault for tail in self.tails if tail.fault is not None}:
+            notice(fault)
         _settle_collector()
         self.condition = "ready"
         rotation = MonthlyRotation(self.settings, self.database)

@@ -39,15 +39,24 @@ class Tenancy:
 
     async def start(self, database: Database) -> None:
         """Start them; each tail looks once before anybody is told how far it has got. Raises LookupError when the
-        database has not the logins they need."""
-        keeper_url, sealer_url = database.url("keeper"), database.url("sealer")
+        database has not the keeper's login; without the sealer's nothing is sealed, and all else goes on."""
+        keeper_url = database.url("keeper")
         runs = {type(sweep).__name__: sweep.run() for sweep in self._sweeps}
+        started: list[Following] = []
         if self.tails:
-            runs |= {"tail-audit_index": self.index.run(keeper_url), "seal": self.sealer.run(sealer_url)}
-            if self.cosigning is not None:
-                runs["witness"] = self.cosigning.run(sealer_url)
+            runs["tail-audit_index"] = self.index.run(keeper_url)
+            started = [self.index]
+            try:
+                sealer_url = database.url("sealer")
+            except LookupError as error:
+                self.sealer.fault = f"nothing is sealed: {error}"
+            else:
+                runs["seal"] = self.sealer.run(sealer_url)
+                started = list(self.tails)
+                if self.cosigning is not None:
+                    runs["witness"] = self.cosigning.run(sealer_url)
         self._tasks = [asyncio.create_task(run, name=f"{name}-{self._tenant_id}") for name, run in runs.items()]
-        await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in self.tails))
+        await asyncio.gather(*(tail.first_turn(FIRST_TURN_SECONDS) for tail in started))
 
     async def stop(self) -> None:
         """End them."""

@@ -206,6 +206,28 @@ def test_serve_refuses_to_start_without_the_keeper(server: Server, command: Comm
     assert "FIDELOG_KEEPER_URL" in refusal(done.stderr)
 
 
+def test_without_the_sealer_nothing_is_sealed_and_all_else_goes_on(server: Server, command: Command) -> None:
+    """Whoever gave the URLs of the logins there were before is told which one is new."""
+    assert command("migrate", **server.settings())[0] == 0
+    embedded = EmbeddedServer(server.folders.data, notice=lambda line: None)
+    logins = ("owner", "writer", "reader", "keeper", "auditor")
+    urls = {f"FIDELOG_{login.upper()}_URL": embedded.conninfo(f"fidelog_{login}", NAME) for login in logins}
+    status, key, _ = command(
+        "keys", "create", "--actor", "user:ann", "--role", "advisor", **server.folders.settings(), **urls
+    )
+    assert status == 0
+    served = server.folders.serve(**urls).ready()
+    http = served.client()
+    http.headers["authorization"] = f"Bearer {key.strip()}"
+    client = {"client_id": "c1", "full_name": "Amina Patel", "risk_profile": "moderate"}
+    assert http.post("/clients", json=client).status_code == 200
+    tails = {tail["name"]: tail for tail in http.get("/readyz").json()["tails"]}
+    assert "FIDELOG_SEALER_URL" in tails["seal"]["fault"]
+    assert "fault" not in tails["audit_index"]
+    assert served.stop() == 0
+    assert "nothing is sealed: there is no sealer login for this database; set FIDELOG_SEALER_URL" in served.stderr()
+
+
 def test_replay_on_a_server(any_server: Server, command: Command) -> None:
     """With the one URL it works as on the embedded server; with URLs of single logins it says which is missing."""
     settings = any_server.settings()
