@@ -11,13 +11,14 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from eventstore.proof.leaf import LARGEST_LEAF
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.tiles import WIDTH, subtree_root
 from eventstore.statements import statement
 from eventstore.times import timestamp
-from eventstore.verifying.rows import Row, Session
+from eventstore.verifying.rows import Session
 
 LEAVES = statement("eventstore", "verify_leaves")
 
@@ -39,6 +40,16 @@ class Agreed:
     """When its first and last event say they were recorded."""
 
 
+class Derived(NamedTuple):
+    """A tile of rows as verify_leaves gives it; None where there are no rows."""
+
+    before: int
+    leaves: bytes | None
+    positions: bytes | None
+    times: bytes | None
+    texts: bytes | None
+
+
 def agreed(session: Session, tenant_id: str, stored: Mapping[int, bytes]) -> Iterator[tuple[int, Agreed]]:
     """Those of the stored tiles of level 0, by index, that agree with what the database derives, in order.
 
@@ -47,28 +58,26 @@ def agreed(session: Session, tenant_id: str, stored: Mapping[int, bytes]) -> Ite
     befores = [index * WIDTH for index in sorted(stored)]
     values = {"tenant": tenant_id, "befores": befores}
     with session.cursor(binary=True) as cursor:
-        for before, *derived in cursor.stream(LEAVES.sql.encode(), values, binary=True):
-            index = before // WIDTH
-            found = _agreed(before, derived, stored[index])
-            if found is not None:
-                yield index, found
+        for row in cursor.stream(LEAVES.sql.encode(), values, binary=True):
+            derived = Derived(*row)
+            index = derived.before // WIDTH
+            hashes = [leaf_hash(leaf) for leaf in certain_leaves(derived)]
+            if hashes and b"".join(hashes) == stored[index]:
+                instants = _LONGS.unpack(derived.times or b"")
+                yield index, Agreed(hashes, subtree_root(hashes), _time(instants[0]), _time(instants[-1]))
 
 
-def _agreed(before: int, derived: list[Row], tile: bytes) -> Agreed | None:
-    if any(part is None for part in derived):
-        return None
-    joined, positions, times, texts = derived
-    if b'"' in texts or b"\\" in texts or positions != _LONGS.pack(*range(before + 1, before + 1 + WIDTH)):
-        return None
-    if len(times) != _LONGS.size or (instants := _LONGS.unpack(times)) != tuple(sorted(instants)):
-        return None
+def certain_leaves(derived: Derived) -> list[bytes]:
+    """The leaves of a full tile, each what `leaf_of` would give; none where that is not certain."""
+    before, joined, positions, times, texts = derived
+    if joined is None or texts is None or positions != _LONGS.pack(*range(before + 1, before + 1 + WIDTH)):
+        return []
+    if times is None or len(times) != _LONGS.size or (instants := _LONGS.unpack(times)) != tuple(sorted(instants)):
+        return []
+    if b'"' in texts or b"\\" in texts:
+        return []
     leaves = joined.split(_BETWEEN)
-    if len(leaves) != WIDTH or max(map(len, leaves)) > LARGEST_LEAF:
-        return None
-    hashes = [leaf_hash(leaf) for leaf in leaves]
-    if b"".join(hashes) != tile:
-        return None
-    return Agreed(hashes, subtree_root(hashes), _time(instants[0]), _time(instants[-1]))
+    return leaves if len(leaves) == WIDTH and max(map(len, leaves)) <= LARGEST_LEAF else []
 
 
 def _time(microseconds: int) -> str:

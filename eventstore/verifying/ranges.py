@@ -75,7 +75,7 @@ def verify_range(auditor_url: str, part: Range) -> Ranged:
     with auditing(auditor_url) as session:
         found = Ranged(part)
         first, end = part.after // WIDTH, part.last // WIDTH
-        stored = dict(ask(session, TILES, tenant=part.tenant_id, level=0, first=first, end=end))
+        stored: dict[int, bytes] = dict(ask(session, TILES, tenant=part.tenant_id, level=0, first=first, end=end))
         places = _places(session, part, stored, found)
         checkpoints = ask(
             session, CHECKPOINTS, tenant=part.tenant_id, after=part.after if part.after else -1, last=part.last
