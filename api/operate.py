@@ -143,6 +143,10 @@ def _show(content: dict[str, Any], database: Database) -> None:
     table = Table("tenant", "head", "recorded, sealed, witnessed at", "tails (position, lag)", show_lines=True)
     for tenant in content["tenants"]:
         tails = ", ".join(map(_tail_text, tenant["tails"])) or "none"
-        times = (tenant["recorded_at"] or "no events", tenant["sealed_at"] or "never", tenant["witnessed_at"] or "never")
+        times = (
+            tenant["recorded_at"] or "no events",
+            tenant["sealed_at"] or "never",
+            tenant["witnessed_at"] or "never",
+        )
         table.add_row(tenant["tenant_id"], str(tenant["head"]), "\n".join(times), tails)
     console.print(table)

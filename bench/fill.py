@@ -45,11 +45,13 @@ def fill(database: Database, vault: Vault, events: int) -> None:
     the read models stay as they are: `fill_index` and `fill_read_models` make them.
     """
     url = database.url("owner")
+    with connect(database.url("superuser")) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS bench AUTHORIZATION fidelog_owner")
     with connect(url) as connection:
         _prepare(connection)
         _add_clients(connection, vault, -(-events // BLOCK) * CLIENTS)
         connection.execute(CLIENTS_VERSIONS, (events, TASKS, CLIENTS))
-        connection.execute("ANALYZE fidelog.fill_versions")
+        connection.execute("ANALYZE bench.fill_versions")
         filled = _number(connection, HEAD.sql.encode(), DEFAULT_TENANT)
         made = ((after + 1, last, TASKS, CLIENTS, VARIANTS, AGENTS) for after, last in parts(filled, events, AT_ONCE))
         connection.execute(GUARD.format("DISABLE"))
@@ -75,16 +77,16 @@ def _number(connection: Connection, query: bytes, *parameters: Any) -> int:
 
 
 def _prepare(connection: Connection) -> None:
-    """Make the tables to fill from, unless they are there."""
+    """Make the tables to fill from, unless they are there; in a schema of their own, since that of Fidelog is attested."""
     for name in ("fill_script", "fill_values", "fill_versions", "fill_placed"):
         connection.execute(sql_text(name))
-    if not _number(connection, b"SELECT count(*) FROM fidelog.fill_script"):
-        _copy(connection, b"COPY fidelog.fill_script FROM STDIN", script())
+    if not _number(connection, b"SELECT count(*) FROM bench.fill_script"):
+        _copy(connection, b"COPY bench.fill_script FROM STDIN", script())
 
 
 def _add_clients(connection: Connection, vault: Vault, number: int) -> None:
     """See that the first `number` clients have keys, and values sealed under them."""
-    known = _number(connection, b"SELECT coalesce(max(client) + 1, 0) FROM fidelog.fill_values")
+    known = _number(connection, b"SELECT coalesce(max(client) + 1, 0) FROM bench.fill_values")
     clients = range(known, number)
     keys = [vault.key_for_sealing(DEFAULT_TENANT, _id(client)) for client in clients]
     named = ((DEFAULT_TENANT, _id(c), key.key_id, key.epoch, key.wrapped) for c, key in zip(clients, keys, strict=True))
@@ -96,8 +98,8 @@ def _add_clients(connection: Connection, vault: Vault, number: int) -> None:
     )
     with connection.transaction():
         _copy(connection, b"COPY fidelog.client_keys (tenant_id, subject, key_id, epoch, wrapped) FROM STDIN", named)
-        _copy(connection, b"COPY fidelog.fill_values FROM STDIN", values)
-        connection.execute("ANALYZE fidelog.fill_values")
+        _copy(connection, b"COPY bench.fill_values FROM STDIN", values)
+        connection.execute("ANALYZE bench.fill_values")
 
 
 def _id(client: int) -> str:

@@ -12,9 +12,9 @@ WITH named AS (
            overlay(overlay(md5('command' || p.position - p.place + p.command) PLACING
                lpad(to_hex(p.position - p.place + p.command), 12, '0') FROM 1 FOR 12) PLACING '7' FROM 13 FOR 1)::uuid
                AS command_id
-    FROM fidelog.fill_placed($1::bigint, $2::bigint, $3::bigint, $4::bigint) AS p
-    JOIN fidelog.fill_values AS v ON v.client = p.client AND v.variant = p.position % $5::bigint
-    LEFT JOIN fidelog.fill_versions AS c ON c.position = p.position
+    FROM bench.fill_placed($1::bigint, $2::bigint, $3::bigint, $4::bigint) AS p
+    JOIN bench.fill_values AS v ON v.client = p.client AND v.variant = p.position % $5::bigint
+    LEFT JOIN bench.fill_versions AS c ON c.position = p.position
 ), told AS (
     SELECT n.*,
         CASE n.type WHEN 'ClientUpserted' THEN CASE WHEN n.version % 5 = 0 THEN 'ClientProfileUpdated'

@@ -1,6 +1,6 @@
 -- Events $1 to $2 of a mixed log before they have versions: blocks of as many as the script has. tasks: of a block,
 -- clients: that it onboards. Which client an event is about is scattered.
-CREATE OR REPLACE FUNCTION fidelog.fill_placed(first bigint, last bigint, tasks bigint, clients bigint)
+CREATE OR REPLACE FUNCTION bench.fill_placed(first bigint, last bigint, tasks bigint, clients bigint)
 RETURNS TABLE (
     "position" bigint, block bigint, place smallint, type text, slot smallint, version smallint, attempt smallint,
     claim smallint, command smallint, lease smallint, client bigint)
@@ -11,6 +11,6 @@ LANGUAGE sql STABLE AS $$
                      % ((p.block + 1) * clients) END
     FROM (
         SELECT g AS position, (g - 1) / length.events AS block, (g - 1) % length.events AS place
-        FROM (SELECT count(*) AS events FROM fidelog.fill_script) AS length, generate_series(first, last) AS g) AS p
-    JOIN fidelog.fill_script AS s ON s.place = p.place
+        FROM (SELECT count(*) AS events FROM bench.fill_script) AS length, generate_series(first, last) AS g) AS p
+    JOIN bench.fill_script AS s ON s.place = p.place
 $$

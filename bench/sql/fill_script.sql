@@ -1,5 +1,5 @@
 -- The events of a block, kept in the database so that filling goes on later where it ended. No table of Fidelog's.
-CREATE UNLOGGED TABLE IF NOT EXISTS fidelog.fill_script (
+CREATE UNLOGGED TABLE IF NOT EXISTS bench.fill_script (
     place     smallint PRIMARY KEY,   -- within a block
     type      text NOT NULL,
     slot      smallint NOT NULL,      -- which task of the block, or which of its new clients; -1: any client

@@ -1,5 +1,5 @@
 -- Clients of a filled log, each with some variants of its values.
-CREATE UNLOGGED TABLE IF NOT EXISTS fidelog.fill_values (
+CREATE UNLOGGED TABLE IF NOT EXISTS bench.fill_values (
     client     bigint,                -- 0, 1, 2 …
     variant    bigint,
     client_id  text NOT NULL,

@@ -71,6 +71,8 @@ class Kind(IntEnum):
     """A checkpoint is malformed, or not signed as it must be."""
     SCHEMA = 6
     """The tables, guards or rights are not those that the migrations made."""
+    EXPORT = 7
+    """An export holds other events than its query asks for."""
 
 
 @dataclass(frozen=True, slots=True)

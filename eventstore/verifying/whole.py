@@ -10,6 +10,7 @@ from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.tiles import LEVEL_BITS, WIDTH
 from eventstore.statements import statement
 from eventstore.verifying import findings
+from eventstore.verifying.exports import recounted
 from eventstore.verifying.joining import Joining, Level
 from eventstore.verifying.judging import first, judged
 from eventstore.verifying.known import Earlier, Known
@@ -93,7 +94,9 @@ def verify_tenant(
         if since is None:
             joined.findings.extend(findings.version_gap(*row) for row in ask(session, STREAMS, tenant=tenant_id))
         found = first(judged(session, tenant_id, joined, earlier, heads.events, heads.origin))
-        return _verified(tenant_id, heads, joined, found)
+    if found is None and since is None:
+        found = first(list(recounted(auditor_url, tenant_id)))
+    return _verified(tenant_id, heads, joined, found)
 
 
 def _enough(since: Reached, earlier: Sequence[Earlier], events: int) -> bool:

@@ -22,6 +22,7 @@ class Recorded(NamedTuple):
     position: int
     version: int
     actor: str
+    on_behalf_of: str | None
     recorded_at: datetime
 
 
@@ -52,7 +53,7 @@ class Folder:
         name, state, version, position, size = None, None, 0, 0, 0
         for rows in batches:
             for row in rows:
-                stream, kind, schema_version, data, _, _, next_version, _, _ = row
+                stream, kind, schema_version, data, _, _, next_version, *_ = row
                 if stream != name:
                     if name is not None:
                         self.bytes = size

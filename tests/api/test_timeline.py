@@ -101,7 +101,8 @@ DATA = {
     "result": {"s": "SEALED"}, "error": {"s": "SEALED"}, "reason": {"s": "SEALED"}, "tenant": "acme", "key_id": "k3v9d2ma",
     "actor": "agent:reb", "expires_at": "2027-01-01T00:00:00.000000Z", "route": "GET /tasks", "status": 403,
     "hold_id": "m-1", "record_class": "account", "counts_from": "2026-01-31", "legal_basis": "GDPR 17", "action": "approval",
-    "cause": "legal-hold", "requested_by": "user:olga", "position": 41,
+    "cause": "legal-hold", "requested_by": "user:olga", "position": 41, "count": 3, "differences": ["a trigger is off"],
+    "sha256": "0" * 64, "kind": "full", "verdict": "verified",
     "old_origin": "example.com/a", "new_origin": "example.com/a/2",
 }  # fmt: skip
 

@@ -77,7 +77,7 @@ def test_verified_tampered_not_verifiable(
     status, last, before = verdict(capsys, settings, policy=policy, checkpoints=(file,))
     assert (status, last["verdict"], last["checkpoint_size"]) == (1, "tampered", 290)
     assert f"the checkpoint in {file} of size 290" in last["cause"]
-    assert before.startswith("default  tampered: ")
+    assert before.startswith("default  tampered at position 270: ")
 
 
 @pytest.mark.parametrize(

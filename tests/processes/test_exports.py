@@ -76,7 +76,7 @@ def test_an_export_is_written_and_verified(served: tuple[Folders, FidelogProcess
 
 def test_what_cannot_be_exported_or_verified_is_said(served: tuple[Folders, FidelogProcess], command: Command) -> None:
     """An unknown tenant, a time that is none, a folder that is not there: one line, and no file. A file that is not
-    there, or nothing to hold it against: not verifiable. Nothing to verify is a usage error."""
+    there, or nothing to hold it against: not verifiable. What goes with an export alone is a usage error."""
     folders, _ = served
     before = set(folders.outer.iterdir())
     for arguments in (("--tenant", "nobody"), ("--from", "yesterday"), ("--out", "/nowhere/x.zip")):
@@ -86,5 +86,5 @@ def test_what_cannot_be_exported_or_verified_is_said(served: tuple[Folders, Fide
     assert {path for path in folders.outer.iterdir() if path.suffix == ".zip"} <= before
     status, told, _ = command("verify", "--export", "/nowhere/x.zip", "--checkpoint", "/nowhere/c")
     assert (status, said(told)["verdict"]) == (2, "not verifiable")
-    status, _, err = command("verify")
+    status, _, err = command("verify", "--consistency", "/nowhere/p")
     assert (status, "--export" in err) == (64, True)

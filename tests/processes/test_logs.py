@@ -69,7 +69,8 @@ def test_no_value_reaches_the_log_and_every_request_does(folders: Folders) -> No
             body: dict[str, Any] = {"json": VALID[template]} if method == "POST" else {}
             status = ask(method, path, **body)
             nothing = method == "DELETE" or "/tile/" in path  # there is no such key, and no such tile
-            statuses.append(200 if nothing and status == 404 else status)
+            unasked = path == "/audit/consistency"  # it wants a size
+            statuses.append(200 if (nothing and status == 404) or (unasked and status == 422) else status)
             if not wrongly:
                 continue
             ask(method, template.format(**dict.fromkeys(PARAMETERS, MARK)), **body)

@@ -9,6 +9,16 @@ from typing import Any
 
 Event = dict[str, Any]
 SWEEPER = "system:fidelog"
+STANDING = frozenset(
+    {
+        "LegalHoldPlaced",
+        "LegalHoldLifted",
+        "RetentionAssigned",
+        "ErasureRequested",
+        "ErasureWithdrawn",
+        "ErasureRefused",
+    }
+)
 
 
 def instant(text: str) -> datetime:
@@ -50,7 +60,9 @@ class Model:
         self._require(event["version"] == self.versions[event["stream"]], event, "a gap between versions")
         self._require(event["recorded_at"] >= self.recorded_at, event, "the time goes back")
         self.recorded_at = event["recorded_at"]
-        if event["type"].startswith("Client"):
+        if event["type"] in STANDING:
+            self._standing(event)
+        elif event["type"].startswith("Client"):
             self._client(event)
         elif event["type"] == "TaskCreated":
             self._created(event)
@@ -69,6 +81,13 @@ class Model:
         same = before is not None and before.content == event["data"]
         self._require(same == (event["type"] == "ClientProfileConfirmed"), event, "confirmed is what did not change")
         self.clients[client_id] = Known(event["data"], event["version"], event["position"])
+
+    def _standing(self, event: Event) -> None:
+        """A hold, a class of records, a request: on the client's stream, and not in its profile."""
+        client = self.clients.get(event["data"]["client_id"])
+        self._require(client is not None, event, "about nobody")
+        if client is not None:
+            client.version, client.position = event["version"], event["position"]
 
     def _created(self, event: Event) -> None:
         data = event["data"]

@@ -37,7 +37,10 @@ class LogKeys:
         rotations = tuple(Note.parse(_utf8(text)) for text in notes or ())
         if not keys or tuple(followed(keys[0], rotations)) != keys:
             raise MalformedProof("the keys in log-keys.json do not follow each other")
-        return cls(keys, rotations)
+        parsed = cls(keys, rotations)
+        if parsed.data != data:
+            raise MalformedProof("log-keys.json is not written as an export writes it")
+        return parsed
 
     @property
     def data(self) -> bytes:

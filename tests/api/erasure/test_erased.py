@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.api.conftest import client_body, problem, task_body
 from tests.api.erasure.conftest import BASIS, House
+from tests.projections.replay.harness import check
 from tests.waiting import until
 
 ERASED = {"erased": True}
@@ -146,3 +148,22 @@ def test_another_client_is_untouched(story: Story) -> None:
     """One key, one person."""
     other = story.house.client(full_name="Bartholomew Nightjar")
     assert story.house.advisor.get(f"/clients/{other}").json()["full_name"] == "Bartholomew Nightjar"
+
+
+def test_a_replay_finds_the_rows_as_they_are(story: Story) -> None:
+    """P7: requests, on whose behalf they were made, holds and erasures fold alike in the writer and in replay."""
+    client_id = story.house.client()
+    path = f"/clients/{client_id}"
+    assert story.house.officer.post(f"{path}/holds", json={"reason": "litigation"}).status_code == 201
+    on_behalf = {"fidelog-on-behalf-of": "user:zoe"}
+    other = story.house.client()
+    asked = story.house.officer.post(f"/clients/{other}/erasure", json=BASIS, headers=on_behalf)
+    assert asked.status_code == 202, asked.text
+    database = story.house.door.api.backend.database
+    assert check(database) == []
+    with psycopg.connect(story.house.door.superuser_url) as connection:
+        row = connection.execute(
+            "SELECT standing FROM fidelog.client_profiles WHERE client_id = %s", (other,)
+        ).fetchone()
+    assert row is not None
+    assert row[0]["erasure"]["requested_for"] == "user:zoe"
