@@ -14,6 +14,9 @@ from eventstore.proof.tiles import LEVEL_BITS, WIDTH, Tile, hashes_of, partial_w
 TileRoots = Callable[[int, int, int], Sequence[bytes]]
 """`roots(level, first, count)`: the roots of that many full tiles of a level, from the tile `first` on."""
 
+RootOf = Callable[[Sequence[bytes]], bytes]
+"""The root over the hashes of a full tile."""
+
 
 class FullTile(NamedTuple):
     """A tile that became full: it never changes again. `root` is the one hash that stands for it a level above."""
@@ -26,8 +29,10 @@ class FullTile(NamedTuple):
 class GrowingTree:
     """Leaves are only added. For each level of tiles it holds the hashes of the tile that is not full yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, root_of: RootOf = subtree_root) -> None:
+        """`root_of` gives the root of a full tile; for who has some of them already."""
         self.size = 0
+        self._root_of = root_of
         self._open: list[list[bytes]] = [[]]
 
     @classmethod
@@ -61,7 +66,7 @@ class GrowingTree:
             full = len(row) // WIDTH * WIDTH
             tiles = [row[start : start + WIDTH] for start in range(0, full, WIDTH)]
             self._open[level] = row[full:]
-            new = [subtree_root(hashes) for hashes in tiles]
+            new = [self._root_of(hashes) for hashes in tiles]
             for place, (hashes, root) in enumerate(zip(tiles, new, strict=True), index):
                 filled.append(FullTile(Tile(level, place), b"".join(hashes), root))
             level += 1

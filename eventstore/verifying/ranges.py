@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.proof.growth import GrowingTree
 from eventstore.proof.keys import VerifierKey
-from eventstore.proof.strict import HASH_BYTES
 from eventstore.proof.tiles import WIDTH, hashes_of
 from eventstore.statements import statement
 from eventstore.verifying import findings
+from eventstore.verifying.derived import agreed
 from eventstore.verifying.diagnosis import diagnose
+from eventstore.verifying.places import Places
 from eventstore.verifying.rows import Row, Session, ask, auditing, batches, hashed
 from eventstore.verifying.signed import Ending, check
 from eventstore.verifying.verdicts import Finding
@@ -21,8 +22,6 @@ CHECKPOINTS = statement("eventstore", "verify_checkpoints")
 
 LEAVES = WIDTH * WIDTH
 """Of a range: the leaves below one tile of level 1, whose own hashes are then complete."""
-NO_HASH = bytes(HASH_BYTES)
-"""In the place of a leaf that is missing, so that those after it stand where they should. No leaf has it."""
 
 Keys = Mapping[str, Sequence[VerifierKey]]
 """The keys of each origin of the log, in the order in which they followed each other."""
@@ -75,52 +74,47 @@ def verify_range(auditor_url: str, part: Range) -> Ranged:
     """Read the range and compare. Raises psycopg.Error."""
     with auditing(auditor_url) as session:
         found = Ranged(part)
-        leaves = _leaves(batches(session, part.tenant_id, part.after, part.last), part, found)
+        first, end = part.after // WIDTH, part.last // WIDTH
+        stored: dict[int, bytes] = dict(ask(session, TILES, tenant=part.tenant_id, level=0, first=first, end=end))
+        places = _places(session, part, stored, found)
         checkpoints = ask(
             session, CHECKPOINTS, tenant=part.tenant_id, after=part.after if part.after else -1, last=part.last
         )
-        upper = _grow(leaves, checkpoints, found)
-        _compare_leaves(session, leaves, found)
+        upper = _grow(places, checkpoints, found)
+        _compare_leaves(session, places.leaves, stored, found)
         if upper is not None:
             _compare_roots(session, upper, found)
         return found
 
 
-def _leaves(rows: Iterable[list[Row]], part: Range, found: Ranged) -> list[bytes]:
-    """The hash of every leaf in its place."""
-    leaves: list[bytes] = []
-    due, before = part.after + 1, ""
-    for batch in rows:
-        for position, hash_, recorded_at in hashed(batch):
-            if position != due:
-                if position < due:
-                    found.findings.append(findings.too_many(position))
-                    continue
-                found.findings.append(findings.missing(due, position - 1))
-                leaves.extend([NO_HASH] * (position - due))
-                due = position
-            if hash_ is None:
-                found.findings.append(findings.no_leaf(position))
-            elif recorded_at < before:
-                found.findings.append(findings.time_back(position))
-            leaves.append(hash_ or NO_HASH)
-            before = recorded_at
-            due += 1
-            found.first_at = found.first_at or recorded_at
-    found.last_at = before
-    if due <= part.last:
-        found.findings.append(findings.missing(due, part.last))
-        leaves.extend([NO_HASH] * (part.last - due + 1))
-    return leaves
+def _places(session: Session, part: Range, stored: Mapping[int, bytes], found: Ranged) -> Places:
+    """The hash of every leaf in its place: of tiles that agree with what the database derives, and of rows between them."""
+    places, tiles = Places(part.after), dict(agreed(session, part.tenant_id, stored))
+    for index, tile in tiles.items():
+        _read(session, part.tenant_id, places, index * WIDTH)
+        places.tile(tile)
+    _read(session, part.tenant_id, places, part.last)
+    found.findings.extend(places.findings)
+    found.first_at, found.last_at = places.first_at, places.last_at
+    return places
 
 
-def _grow(leaves: list[bytes], checkpoints: list[Row], found: Ranged) -> bytes | None:
+def _read(session: Session, tenant_id: str, places: Places, last: int) -> None:
+    """The rows up to a position, one by one."""
+    after = places.due - 1
+    if after < last:
+        for batch in batches(session, tenant_id, after, last):
+            places.rows(hashed(batch))
+        places.end(last)
+
+
+def _grow(places: Places, checkpoints: list[Row], found: Ranged) -> bytes | None:
     """The roots within the range; gives its tile of level 1 if that is full."""
     part, upper = found.range, None
-    tree, roots = GrowingTree(), dict[int, bytes]()
+    tree, roots = GrowingTree(places.root_of), dict[int, bytes]()
     ends = sorted({size for _, size, _, _ in checkpoints} | set(part.marks) | {part.last})
     for size in ends:
-        for full in tree.extend(leaves[tree.size : size - part.after]):
+        for full in tree.extend(places.leaves[tree.size : size - part.after]):
             if full.tile.level == 1:
                 upper = full.hashes
         roots[size] = tree.root
@@ -135,13 +129,10 @@ def _grow(leaves: list[bytes], checkpoints: list[Row], found: Ranged) -> bytes |
     return upper
 
 
-def _compare_leaves(session: Session, leaves: list[bytes], found: Ranged) -> None:
+def _compare_leaves(session: Session, leaves: list[bytes], stored: Mapping[int, bytes], found: Ranged) -> None:
     """Level 0: each full tile is there and has the hashes of the rows."""
     part = found.range
-    first, end = part.after // WIDTH, part.last // WIDTH
-    rows = ask(session, TILES, tenant=part.tenant_id, level=0, first=first, end=end)
-    stored: dict[int, bytes] = dict(rows)
-    for index in range(first, end):
+    for index in range(part.after // WIDTH, part.last // WIDTH):
         place = index * WIDTH - part.after
         hashes = stored.get(index)
         if hashes is None:

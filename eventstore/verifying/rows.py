@@ -22,7 +22,9 @@ POSITION, RECORDED_AT = 10, 11
 SETTINGS = (
     # In order of the primary key, row by row: the tables may never have been analysed, and a sort of millions helps nobody.
     b"SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; SET jit = off;"
-    b"SET max_parallel_workers_per_gather = 0; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+    # No function but the server's own has a say.
+    b"SET search_path = pg_catalog; SET max_parallel_workers_per_gather = 0; SET statement_timeout = 0;"
+    b"SET idle_in_transaction_session_timeout = 0"
 )
 
 Row = tuple[Any, ...]

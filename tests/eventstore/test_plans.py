@@ -119,7 +119,7 @@ NOT_HOT = {
     # some hundred rows at most: tenants and keys
     # verification: by ranges, under the auditor's own settings; the catalogue
     "verify_rows", "verify_streams", "verify_tenants", "verify_heads", "verify_tiles", "verify_levels",
-    "verify_checkpoints", "verify_written", "verify_exports", "shape",
+    "verify_checkpoints", "verify_leaves", "verify_written", "verify_exports", "shape",
     "directory", "get_api_keys", "save_api_key_uses", "rights",
     "range_administration", "delete_administration", "newest_fold_administration",
     # planned for their values every time
