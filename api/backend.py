@@ -196,7 +196,7 @@ class Backend:
         return None if self._schedule is None else self._schedule.told(tenant_id)
 
     def _sweeps(self, tenant_id: str) -> tuple[Sweep, ...]:
-        erased = ErasedTasks(tenant_id, self.queries, self.internal, self.vault)
+        erased = ErasedTasks(tenant_id, self.queries, self.internal, self.vault, lambda: self.index(tenant_id).head)
         return LeaseSweep(tenant_id, self.queries, self.internal), erased
 
     def _sealer(self, tenant_id: str) -> Sealer:

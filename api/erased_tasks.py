@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from api.leases import ACTOR, EVERY_SECONDS, TASKS_AT_ONCE
 from domain.task import CancelTask
@@ -19,19 +20,23 @@ class ErasedTasks:
     """Follows the erasures of a tenant, this process's and others'. Several processes may do so: it is decided under the
     lock. No key of an erased person stays in memory longer than a turn."""
 
-    def __init__(self, tenant_id: str, queries: Queries, internal: InternalCommands, vault: Vault) -> None:
+    def __init__(
+        self, tenant_id: str, queries: Queries, internal: InternalCommands, vault: Vault, head: Callable[[], int]
+    ) -> None:
         self._tenant_id = tenant_id
         self._queries = queries
         self._internal = internal
         self._vault = vault
+        self._head = head
+        self._seen = 0
         self._after = 0
 
     async def run(self) -> None:
         """Follow for ever; what stands in the way is logged, and tried again at the next turn."""
-        failing = False
+        failing = more = False
         while True:
             try:
-                more = await self.turn()
+                more = await self.turn() if more or failing or self._moved() else False
                 failing = False
             except StoreError as error:
                 more = False
@@ -40,6 +45,11 @@ class ErasedTasks:
                 failing = True
             if not more:
                 await asyncio.sleep(EVERY_SECONDS)
+
+    def _moved(self) -> bool:
+        """Whether the log may have grown; nobody who follows it says where it ends: 0, which tells nothing."""
+        before, self._seen = self._seen, self._head()
+        return self._seen == 0 or self._seen != before
 
     async def turn(self) -> bool:
         """Cancel what is open; whether there may be more. Raises StoreError."""

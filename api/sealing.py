@@ -8,6 +8,10 @@ from eventstore.sealing.incarnations import Incarnations
 from eventstore.sealing.sealer import NAME, Sealer
 from projections.tail import OPEN, SAVE_FAULT, connect
 
+UNWOKEN_SECONDS = 5.0
+"""Until it looks by itself. The tail of the officer's index looks twice a second and wakes it; and it must look more often than
+its session may be idle (seal_session.sql)."""
+
 
 def incarnations(settings: Settings) -> Incarnations:
     """The logs of the state folder, under the origin that is set."""
@@ -20,7 +24,7 @@ def sealer(logs: Incarnations, tenant_id: str, database: Database) -> Sealer:
     async def tell(fault: str | None) -> None:
         await _write_fault(database.url("keeper"), tenant_id, fault)
 
-    return Sealer(tenant_id, lambda: logs.current(tenant_id), tell)
+    return Sealer(tenant_id, lambda: logs.current(tenant_id), tell, every=UNWOKEN_SECONDS)
 
 
 async def _write_fault(keeper_url: str, tenant_id: str, fault: str | None) -> None:

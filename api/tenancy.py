@@ -52,6 +52,7 @@ class Tenancy:
                 self.sealer.fault = f"nothing is sealed: {error}"
             else:
                 runs["seal"] = self.sealer.run(sealer_url)
+                self.index.wakes = (self.sealer,)
                 started = list(self.tails)
                 if self.cosigning is not None:
                     runs["witness"] = self.cosigning.run(sealer_url)

@@ -23,6 +23,8 @@ class Following:
         self.fault: str | None = None
         """Why it stands still, if it does: nothing of what an event holds."""
         self.turns = 0
+        self.wakes: tuple[Following, ...] = ()
+        """Others of the same log, which need not look for themselves while this one does."""
         self._every = every
         self._rest = rest
         self._wake = asyncio.Event()

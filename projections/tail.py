@@ -94,7 +94,11 @@ class Tail(Following):
         cursor = await _execute(connection, LOOK, self.tenant_id, self.name)
         row = await cursor.fetchone()
         assert row is not None, "the checkpoint was made when the session began"
+        before = self.head
         self.position, self.head, recorded = row
+        if self.head > before:
+            for other in self.wakes:
+                other.wake()
         if self.position >= self.head:
             self.fault = None
             return False

@@ -51,8 +51,10 @@ class Sealer(Following):
         incarnation: Callable[[], Incarnation],
         tell: Tell = _nobody,
         signers: Signers = keys_in_files,
+        *,
+        every: float = 0.5,
     ) -> None:
-        super().__init__(NAME, tenant_id, every=0.5, rest=0.05)
+        super().__init__(NAME, tenant_id, every=every, rest=0.05)
         self._signers = signers
         self._incarnation = incarnation
         self._tell_all = tell
