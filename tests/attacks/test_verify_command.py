@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,9 +193,22 @@ def test_housekeeping_raises_no_alarm(
     assert verdict(capsys, settings, policy=policy)[:2] == (0, VERIFIED)
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in the background of a shell, which has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_verification_that_is_interrupted_says_nothing(
-    capsys: pytest.CaptureFixture[str], log: Database, settings: Settings, policy: Path, number: int
+    capsys: pytest.CaptureFixture[str],
+    log: Database,
+    settings: Settings,
+    policy: Path,
+    number: int,
+    heard: None,
 ) -> None:
     """Ctrl-C and SIGTERM while it reads: `not verifiable`, exit status 2. A lock holds it where it reads the events."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'fidelog.events'::regclass"
