@@ -95,8 +95,8 @@ class Vault:
         self._cache.pop((tenant_id, subject), None)
 
     def wrap_anew(self, tenant_id: str, keys: Mapping[str, DataKey]) -> None:
-        """Keys about to be stored, by subject, are wrapped under the epoch that is in use by now."""
-        self._masters.refresh()
+        """Keys about to be stored, by subject, are wrapped under the epoch that this process knows last. One that another
+        process began since is found by the database, which refuses the earlier; then `refresh`, and again."""
         for subject, key in keys.items():
             if key.epoch != self._masters.current:
                 key.wrap_anew(self._masters, _name(tenant_id, subject, key.key_id), random_bytes(NONCE_BYTES))

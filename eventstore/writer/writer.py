@@ -206,6 +206,7 @@ class _Lane:
                 if decision is Verdict.BISECT:
                     return await self._bisect(batch, error)
                 await self.disconnect()
+                self._vault.refresh()  # an epoch of master keys may have begun (FL006)
                 unknown = unknown or _unknown(error)
                 if decision is Verdict.STOP and not unknown:
                     log.error("a batch of %d commands was stopped: %s", len(batch), error)
