@@ -27,21 +27,17 @@ def profile(client_id: str) -> dict[str, str]:
     return {"client_id": client_id, "full_name": "Amina Patel", "risk_profile": "moderate"}
 
 
+def superuser(folders: Folders) -> list[str]:
+    """The options by which PostgreSQL's programs reach the server as its superuser."""
+    at = conninfo_to_dict(folders.superuser_url("postgres"))
+    return ["-h", str(at["host"]), "-p", str(at.get("port", "5432")), "-U", "postgres"]
+
+
 @contextmanager
 def receiving(folders: Folders, archive: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """pg_receivewal keeps the WAL as it comes, until the server is gone."""
-    at = conninfo_to_dict(folders.superuser_url("postgres"))
-    program = [
-        PROGRAMS / "pg_receivewal",
-        "-D",
-        archive,
-        "-h",
-        at["host"],
-        "-p",
-        at.get("port", "5432"),
-        "-U",
-        "postgres",
-    ]
+    """pg_receivewal keeps the WAL as it comes, until the server is gone. A slot keeps on the server what is not received."""
+    program = [PROGRAMS / "pg_receivewal", "-D", archive, "--slot", "archive", *superuser(folders)]
+    subprocess.run([*map(str, program), "--create-slot"], check=True, capture_output=True)
     receiver = subprocess.Popen([*map(str, program), "--no-loop"], stderr=subprocess.PIPE)
     try:
         with psycopg.connect(folders.superuser_url("postgres"), autocommit=True) as connection:
@@ -55,8 +51,7 @@ def receiving(folders: Folders, archive: Path) -> Iterator[subprocess.Popen[byte
 
 def base_backup(folders: Folders, into: Path) -> None:
     """pg_basebackup without the WAL: that is received beside it."""
-    at = conninfo_to_dict(folders.superuser_url("postgres"))
-    program = [PROGRAMS / "pg_basebackup", "-D", into, "-h", at["host"], "-p", at.get("port", "5432"), "-U", "postgres"]
+    program = [PROGRAMS / "pg_basebackup", "-D", into, *superuser(folders)]
     subprocess.run([*map(str, program), "-X", "none", "--checkpoint=fast"], check=True, capture_output=True)
 
 
