@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 1.0
 READER_PATIENCE = 5.0
 """How much longer than PostgreSQL lets a statement run its answer is waited for."""
 
