@@ -202,6 +202,7 @@ def test_plans_of_the_sealer_touch_few_pages(database: Database, tmp_path: Path)
     asked = {
         "seal_look": f"'{TENANT}', '{origin}'", "newest_checkpoint": f"'{TENANT}', '{origin}'",
         "any_checkpoint": f"'{TENANT}'", "leaf_rows": f"'{TENANT}', 12000, 20", "full_tiles": f"'{TENANT}', 0, 50, 2",
+        "proof_tiles": f"'{TENANT}', array[0, 0, 0], array[50, 51, 52]",
         "published_between": f"'{TENANT}', '{origin}', 200, 300", "cosignature_lines": f"'{TENANT}', '{origin}', 5",
     }  # fmt: skip
     with psycopg.connect(database.url("sealer"), autocommit=True) as session:
