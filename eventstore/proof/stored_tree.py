@@ -13,7 +13,7 @@ from eventstore.proof.strict import HASH_BYTES
 from eventstore.proof.tiles import WIDTH, Tile, hashes_of, subtree_root, tile_with
 
 TILES_AT_ONCE = 16
-"""Tiles whose roots are made in one go: some 3 ms, after which others have their turn."""
+"""Tiles whose roots are made in one go: some 10 ms, after which others have their turn."""
 
 T = TypeVar("T")
 
