@@ -22,7 +22,7 @@ def of_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("--purpose", metavar="TEXT", help="why; it is recorded")
 
 
-def of_verify(verify: argparse.ArgumentParser) -> None:
+def of_verify_export(verify: argparse.ArgumentParser) -> None:
     """An export in place of the database; `--checkpoint` and `--policy` are for both."""
     verify.add_argument("--export", metavar="FILE", help="verify this export instead, without a database")
     verify.add_argument("--consistency", metavar="FILE", help="what connects the checkpoint with the export's")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from domain import attestation
 from domain.attestation import AttestationCommand
 from domain.decider import Fold, Recorded
+from domain.log_events import OfTheLog
 from domain.refusals import KeyEnded, KeyExists, KeyNotFound, Refusal, TenantExists
 
 CATEGORY = "log"
@@ -101,8 +102,6 @@ class Reincarnate:
     last_lost: int | None
     reason: str
 
-    log_id = "incarnation"
-
     streams = (INCARNATION,)
     selection = None
 
@@ -115,20 +114,12 @@ AdministrationCommand = (
 
 
 @dataclass(frozen=True)
-class _Administrative:
-    subjects = ()
-    acts_on = None
-    log_id = "admin"
-    """Which of the log's own streams it is on."""
-
-
-@dataclass(frozen=True)
-class TenantCreated(_Administrative):
+class TenantCreated(OfTheLog, log_id="admin"):
     tenant: str
 
 
 @dataclass(frozen=True)
-class ApiKeyIssued(_Administrative):
+class ApiKeyIssued(OfTheLog, log_id="admin"):
     key_id: str
     secret_hash: str
     actor: str
@@ -138,7 +129,7 @@ class ApiKeyIssued(_Administrative):
 
 
 @dataclass(frozen=True)
-class ApiKeyExpirySet(_Administrative):
+class ApiKeyExpirySet(OfTheLog, log_id="admin"):
     """The key was replaced: it ends when the overlap is over."""
 
     key_id: str
@@ -146,12 +137,12 @@ class ApiKeyExpirySet(_Administrative):
 
 
 @dataclass(frozen=True)
-class ApiKeyRevoked(_Administrative):
+class ApiKeyRevoked(OfTheLog, log_id="admin"):
     key_id: str
 
 
 @dataclass(frozen=True)
-class PersonalDataRead(_Administrative):
+class PersonalDataRead(OfTheLog, log_id="access"):
     """Recorded before the answer is sent."""
 
     route: str
@@ -159,25 +150,21 @@ class PersonalDataRead(_Administrative):
     purpose: str | None
     key_id: str | None
 
-    log_id = "access"
-
     @property
-    def subjects(self) -> tuple[str, ...]:  # type: ignore[override]  # of the clients shown
+    def subjects(self) -> tuple[str, ...]:
         return tuple(self.clients)
 
 
 @dataclass(frozen=True)
-class AccessRefused(_Administrative):
+class AccessRefused(OfTheLog, log_id="access"):
     route: str
     status: int
     reason: str
     key_id: str | None
 
-    log_id = "access"
-
 
 @dataclass(frozen=True)
-class LogReincarnated(_Administrative):
+class LogReincarnated(OfTheLog, log_id="incarnation"):
     """The old origin signs no more. `old_checkpoint` is the newest that is known of it, as it was signed; positions from
     `first_lost` to `last_lost` (null when none) were in it and are not in this log, or hold another event here."""
 
@@ -188,8 +175,6 @@ class LogReincarnated(_Administrative):
     first_lost: int | None
     last_lost: int | None
     reason: str
-
-    log_id = "incarnation"
 
 
 # State

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from domain.log_events import OfTheLog
+
 SCHEMA, VERIFICATION = "log-schema", "log-verification"
 
 # Commands
@@ -54,20 +56,12 @@ AttestationCommand = AttestSchema | RecordRepair | RecordVerification
 
 
 @dataclass(frozen=True)
-class _OfTheLog:
-    subjects = ()
-    acts_on = None
-    log_id = "schema"
-    """Which of the log's own streams it is on."""
-
-
-@dataclass(frozen=True)
-class SchemaAttested(_OfTheLog):
+class SchemaAttested(OfTheLog, log_id="schema"):
     sha256: str
 
 
 @dataclass(frozen=True)
-class GuardsRepaired(_OfTheLog):
+class GuardsRepaired(OfTheLog, log_id="schema"):
     """What was restored, each in words; the hash is that of afterwards."""
 
     differences: list[str]
@@ -75,14 +69,12 @@ class GuardsRepaired(_OfTheLog):
 
 
 @dataclass(frozen=True)
-class VerificationMade(_OfTheLog):
+class VerificationMade(OfTheLog, log_id="verification"):
     kind: str
     verdict: str
     position: int | None
     cause: str | None
     checkpoint_size: int | None
-
-    log_id = "verification"
 
 
 AttestationEvent = SchemaAttested | GuardsRepaired | VerificationMade

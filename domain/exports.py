@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from domain.log_events import OfTheLog
+
 EXPORTS = "log-exports"
 
 # Commands
@@ -24,7 +26,7 @@ class RecordExport:
 
 
 @dataclass(frozen=True)
-class ExportMade:
+class ExportMade(OfTheLog, log_id="exports"):
     """Recorded before the export is closed, which encloses this event and its proof (docs/spec/export.md)."""
 
     query: dict[str, Any]
@@ -36,9 +38,6 @@ class ExportMade:
     manifest: str
     purpose: str | None
     key_id: str | None
-
-    acts_on = None
-    log_id = "exports"
 
     @property
     def subjects(self) -> tuple[str, ...]:

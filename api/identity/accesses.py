@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from api.identity.caller import Caller
 from domain.administration import RecordAccess, RecordRefusal, grouped
@@ -27,6 +28,17 @@ LATE_SECONDS = 1.0
 LATE_LISTS = 64
 """How long, and for how many lists of a process, the record may be under way after the answer. Beyond it, and after a record that
 failed, a list waits for its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asked for what: what every record of it says."""
+
+    caller: Caller
+    actor: str
+    """The caller's, with the version that an agent states."""
+    route: str
+    correlation_id: str | None
 
 
 class Accesses:
@@ -47,32 +59,16 @@ class Accesses:
         """Whether what this caller reads is recorded."""
         return self._everybody or caller.credential is not None
 
-    async def read(
-        self,
-        caller: Caller,
-        actor: str,
-        route: str,
-        clients: Iterable[str],
-        purpose: str | None,
-        correlation_id: str | None,
-    ) -> None:
+    async def read(self, asked: Asked, clients: Iterable[str], purpose: str | None) -> None:
         """Record that the clients' data is about to be shown; when this returns, it is durable. Raises StoreError."""
         each_once = list(dict.fromkeys(clients))
         for group in grouped(each_once) if each_once else []:
-            await self._submit(caller, actor, RecordAccess(route, group, purpose, caller.credential), correlation_id)
+            await self._submit(asked, RecordAccess(asked.route, group, purpose, asked.caller.credential))
 
-    async def listed(
-        self,
-        caller: Caller,
-        actor: str,
-        route: str,
-        clients: Iterable[str],
-        purpose: str | None,
-        correlation_id: str | None,
-    ) -> None:
+    async def listed(self, asked: Asked, clients: Iterable[str], purpose: str | None) -> None:
         """As `read` for a list; durable at the latest when the bound says. Raises StoreError."""
         each_once = list(dict.fromkeys(clients))
-        recording = asyncio.create_task(self.read(caller, actor, route, each_once, purpose, correlation_id))
+        recording = asyncio.create_task(self.read(asked, each_once, purpose))
         await asyncio.sleep(0)  # by now the writer has taken it, or refused
         if recording.done() or len(each_once) == 1 or self._must_wait():
             await asyncio.shield(recording)
@@ -97,25 +93,27 @@ class Accesses:
         while self._late:
             await asyncio.wait(list(self._late))
 
-    async def refused(
-        self, caller: Caller, actor: str, route: str, status: int, reason: str, correlation_id: str | None
-    ) -> None:
+    async def refused(self, asked: Asked, status: int, reason: str) -> None:
         """Record a refusal, at most one a minute for somebody's credential and a route. What prevents it is logged: the caller
         is refused all the same."""
-        who, now = (caller.tenant_id, caller.credential, caller.principal, route), self._clock()
+        caller, now = asked.caller, self._clock()
+        who = (caller.tenant_id, caller.credential, caller.principal, asked.route)
         if not self.recorded(caller) or now - self._refused.get(who, float("-inf")) < REFUSALS_EVERY:
             return
         self._refused.pop(who, None)
         self._refused[who] = now
         if len(self._refused) > REMEMBERED:
             del self._refused[next(iter(self._refused))]
-        command = RecordRefusal(route, status, reason, caller.credential)
         try:
-            await self._submit(caller, actor, command, correlation_id)
+            await self._submit(asked, RecordRefusal(asked.route, status, reason, caller.credential))
         except StoreError as error:
             log.warning("a refusal could not be recorded: %s", error)
 
-    async def _submit(self, caller: Caller, actor: str, command: Command, correlation_id: str | None) -> None:
+    async def _submit(self, asked: Asked, command: Command) -> None:
         await self._internal.submit(
-            caller.tenant_id, actor, command, correlation_id=correlation_id, on_behalf_of=caller.on_behalf_of
+            asked.caller.tenant_id,
+            asked.actor,
+            command,
+            correlation_id=asked.correlation_id,
+            on_behalf_of=asked.caller.on_behalf_of,
         )

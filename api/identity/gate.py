@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.call import Call
-from api.identity.accesses import Accesses
+from api.identity.accesses import Accesses, Asked
 from api.identity.caller import LOCAL_ACTOR, Caller, local
 from api.identity.directory import Directory, Ended
 from api.identity.issuer import TokenRefused
@@ -66,7 +66,8 @@ class Gate:
         try:
             caller = await self._proven(given)
         except Ended as error:
-            await self._accesses.refused(error.caller, error.caller.actor, route, 401, error.how, call.correlation_id)
+            asked = Asked(error.caller, error.caller.actor, route, call.correlation_id)
+            await self._accesses.refused(asked, 401, error.how)
             raise unauthenticated(f"The API key is {error.how}", "invalid_token") from None
         call.admit(caller)
 
@@ -113,7 +114,8 @@ class Gate:
         """The caller was refused (403): record it."""
         if call.caller is not None:
             reason = str(problem.members.get("missing_scope", problem.slug))
-            await self._accesses.refused(call.caller, call.actor, route, 403, reason, call.correlation_id)
+            asked = Asked(call.caller, call.actor, route, call.correlation_id)
+            await self._accesses.refused(asked, 403, reason)
 
     async def record(self, call: Call, route: str) -> None:
         """Record whose personal data the answer will show; of a list it is under way. Raises StoreError: then it is not
@@ -121,7 +123,7 @@ class Gate:
         caller = call.caller
         if caller is not None and call.shows and self._accesses.recorded(caller):
             record = self._accesses.listed if ROUTES[route].listed else self._accesses.read
-            await record(caller, call.actor, route, call.shows, call.purpose, call.correlation_id)
+            await record(Asked(caller, call.actor, route, call.correlation_id), call.shows, call.purpose)
 
     async def settle(self) -> None:
         """Until nothing is under way any more."""

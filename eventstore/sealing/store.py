@@ -10,11 +10,12 @@ import psycopg
 from psycopg import AsyncRawCursor
 
 from eventstore.proof.checkpoint import Checkpoint
-from eventstore.proof.errors import SigningRefused
+from eventstore.proof.errors import MalformedProof, SigningRefused
 from eventstore.proof.growth import FullTile
 from eventstore.proof.leaf import MEMBERS, leaf_of
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.note import Note
+from eventstore.proof.tiles import Tile
 from eventstore.statements import Statement, statement
 
 SESSION = statement("eventstore", "seal_session")
@@ -24,6 +25,7 @@ NEWEST = statement("eventstore", "newest_checkpoint")
 ANY = statement("eventstore", "any_checkpoint")
 LEAF_ROWS = statement("eventstore", "leaf_rows")
 FULL_TILES = statement("eventstore", "full_tiles")
+WANTED_TILES = statement("eventstore", "proof_tiles")
 INSERT_TILES = statement("eventstore", "insert_tiles")
 INSERT_CHECKPOINT = statement("eventstore", "insert_checkpoint")
 
@@ -54,34 +56,34 @@ class SealStore:
 
     def __init__(self, connection: Connection, tenant_id: str) -> None:
         self._connection = connection
-        self._tenant_id = tenant_id
+        self.tenant_id = tenant_id
 
     async def lock(self) -> bool:
         """Try to become the tenant's one sealer, for as long as the session lives."""
-        ((taken,),) = await self._rows(LOCK, self._tenant_id)
+        ((taken,),) = await self._rows(LOCK, self.tenant_id)
         return bool(taken)
 
     async def look(self, origin: str) -> Look:
         """How far the log goes, and how far it is sealed."""
-        (row,) = await self._rows(LOOK, self._tenant_id, origin)
+        (row,) = await self._rows(LOOK, self.tenant_id, origin)
         return Look(*row)
 
     async def newest(self, origin: str) -> Checkpoint | None:
         """The newest checkpoint that was published under the origin."""
-        return _checkpoint(await self._rows(NEWEST, self._tenant_id, origin))
+        return _checkpoint(await self._rows(NEWEST, self.tenant_id, origin))
 
     async def newest_of_any_origin(self) -> Checkpoint | None:
         """The one that was published last."""
-        return _checkpoint(await self._rows(ANY, self._tenant_id))
+        return _checkpoint(await self._rows(ANY, self.tenant_id))
 
     async def note(self, checkpoint: Checkpoint) -> str:
         """The signed note of the newest checkpoint of an origin."""
-        return str((await self._rows(NEWEST, self._tenant_id, checkpoint.origin))[0][3])
+        return str((await self._rows(NEWEST, self.tenant_id, checkpoint.origin))[0][3])
 
     async def leaf_hashes(self, after: int, count: int) -> list[bytes]:
         """The hashes of the leaves at the `count` positions behind `after`. Raises SigningRefused when one is missing,
         and NoLeaf."""
-        rows = await self._rows(LEAF_ROWS, self._tenant_id, after, count)
+        rows = await self._rows(LEAF_ROWS, self.tenant_id, after, count)
         for expected, row in enumerate(rows, after + 1):
             if row[POSITION] != expected:
                 raise SigningRefused(f"position {expected} is missing in the log")
@@ -89,9 +91,15 @@ class SealStore:
             raise SigningRefused(f"position {after + len(rows) + 1} is missing in the log")
         return [leaf_hash(leaf_of(*row)) for row in rows]
 
-    async def tiles(self, level: int, first: int, count: int) -> list[bytes]:
-        """The hashes of that many full tiles of a level from `first` on; fewer where there are not so many."""
-        return [hashes for _, hashes in await self._rows(FULL_TILES, self._tenant_id, level, first, count)]
+    async def tiles(self, wanted: Sequence[Tile]) -> dict[Tile, bytes]:
+        """Full tiles, a few. Raises MalformedProof when one is missing."""
+        places = [one.level for one in wanted], [one.index for one in wanted]
+        rows = await self._rows(WANTED_TILES, self.tenant_id, *places) if wanted else []
+        found = {Tile(level, index): hashes for level, index, hashes in rows}
+        for tile in wanted:
+            if tile not in found:
+                raise MalformedProof(f"the full tile {tile.index} of level {tile.level} is missing")
+        return found
 
     async def publish(self, tiles: Sequence[FullTile], checkpoint: Checkpoint, note: Note) -> None:
         """Insert the checkpoint and the tiles that became full before it, in one transaction: who sees the checkpoint
@@ -100,10 +108,10 @@ class SealStore:
             if tiles:
                 levels, places = [full.tile.level for full in tiles], [full.tile.index for full in tiles]
                 await self._insert(
-                    INSERT_TILES, len(tiles), self._tenant_id, levels, places, [full.hashes for full in tiles]
+                    INSERT_TILES, len(tiles), self.tenant_id, levels, places, [full.hashes for full in tiles]
                 )
             values = (checkpoint.origin, checkpoint.size, checkpoint.root, note.data.decode())
-            await self._insert(INSERT_CHECKPOINT, 1, self._tenant_id, *values)
+            await self._insert(INSERT_CHECKPOINT, 1, self.tenant_id, *values)
 
     async def _rows(self, wanted: Statement, *parameters: Any) -> list[tuple[Any, ...]]:
         cursor = await self._connection.execute(wanted.sql.encode(), parameters)

@@ -9,13 +9,13 @@ from eventstore.proof.checkpoint import Checkpoint
 from eventstore.proof.growth import FullTile, GrowingTree, TiledNodes
 from eventstore.proof.merkle_paths import consistency_proof
 from eventstore.proof.note import Note, sign
-from eventstore.proof.tiles import LEVEL_BITS, WIDTH, Tile, hashes_of, partial_width, subtree_root
+from eventstore.proof.stored_tree import tile_roots
+from eventstore.proof.tiles import LEVEL_BITS, WIDTH, Tile, partial_width
 from eventstore.sealing.incarnations import Incarnation, Signers
 from eventstore.sealing.store import SealStore
 
 CHUNK = 256
 """Events read and hashed in one go: some 3 ms, after which others have their turn."""
-TILES_AT_ONCE = 16
 
 
 class Signed(NamedTuple):
@@ -70,17 +70,8 @@ async def resumed(store: SealStore, size: int) -> GrowingTree:
     roots: dict[int, list[bytes]] = {}
     level = 1
     while size >> (LEVEL_BITS * level):
-        count = partial_width(level, size)
-        roots[level - 1] = await tile_roots(store, level - 1, (size >> (LEVEL_BITS * level)) // WIDTH * WIDTH, count)
+        end = size >> (LEVEL_BITS * level)
+        below = [Tile(level - 1, index) for index in range(end // WIDTH * WIDTH, end)]
+        roots[level - 1] = await tile_roots(store, below)
         level += 1
     return GrowingTree.resume(size, last_leaves, lambda level, _first, _count: roots[level])
-
-
-async def tile_roots(store: SealStore, level: int, first: int, count: int) -> list[bytes]:
-    """The roots of full tiles of a level, as many as there are."""
-    roots: list[bytes] = []
-    for start in range(first, first + count, TILES_AT_ONCE):
-        tiles = await store.tiles(level, start, min(TILES_AT_ONCE, first + count - start))
-        roots += [subtree_root(hashes_of(hashes, WIDTH)) for hashes in tiles]
-        await asyncio.sleep(0)
-    return roots

@@ -135,7 +135,7 @@ def test_what_may_contradict_a_signature_is_not_signed(pg: Cluster, tmp_path: Pa
             with psycopg.connect(restored.url("superuser")) as superuser:
                 superuser.execute("ALTER TABLE fidelog.tiles DISABLE TRIGGER ALL")
                 superuser.execute("DELETE FROM fidelog.tiles")
-            assert "ends in" in refused(restored, older)
+            assert "the full tile 0 of level 0 is missing" in refused(restored, older)
         finally:
             pg.drop("fidelog_restored")
         assert check(database, first_log(mine)) == 700
@@ -202,6 +202,7 @@ def test_plans_of_the_sealer_touch_few_pages(database: Database, tmp_path: Path)
     asked = {
         "seal_look": f"'{TENANT}', '{origin}'", "newest_checkpoint": f"'{TENANT}', '{origin}'",
         "any_checkpoint": f"'{TENANT}'", "leaf_rows": f"'{TENANT}', 12000, 20", "full_tiles": f"'{TENANT}', 0, 50, 2",
+        "proof_tiles": f"'{TENANT}', array[0, 0, 0], array[50, 51, 52]",
         "published_between": f"'{TENANT}', '{origin}', 200, 300", "cosignature_lines": f"'{TENANT}', '{origin}', 5",
     }  # fmt: skip
     with psycopg.connect(database.url("sealer"), autocommit=True) as session:
