@@ -67,8 +67,9 @@ def rotate(
             _keep(keeper_url, state_dir, tenant_id)
         ended = tuple(sorted(masters.epochs - {masters.current}))
         for epoch in ended:
-            destroy_durably(folder / f"epoch-{epoch}")
+            # First, or a process that dies between the two leaves a destroyed key of which nobody knows since when.
             append_durably(folder / "ended", f"{epoch} {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode())
+            destroy_durably(folder / f"epoch-{epoch}")
         return Rotated(masters.current, keys, ended)
 
 

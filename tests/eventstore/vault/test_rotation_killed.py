@@ -104,6 +104,8 @@ def test_a_rotation_killed_at_any_point_loses_nothing_and_is_gone_on_with(
         left = {path.name: path.read_bytes().strip() for path in house.state.rglob("*") if path.is_file()}
         assert not any(key in content for key in before - {left[epoch]} for content in left.values())
         assert not [name for name in left if name.startswith(".destroyed-") or (ended and name.startswith(".draft-"))]
+        told = (house.state / "master-keys" / "ended").read_text().splitlines() if epoch != "epoch-1" else ["0 "]
+        assert int(told[-1].split(" ")[0]) + 1 == int(epoch.removeprefix("epoch-")), "when the last one ended is known"
         if not came_so_far:
             break
     assert number > 10, "it was killed at many points"
