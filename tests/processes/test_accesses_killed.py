@@ -62,7 +62,7 @@ def test_a_killed_service_misses_at_most_the_lists_of_a_second(folders: Folders)
     until("both are read", lambda: len(reading.lists) > 10 and len(reading.single) > 2)
     with tenant_locked(folders.superuser_url()):
         held = time.monotonic()
-        until("more were answered, and then none", lambda: time.monotonic() > held + 2 * LATE_SECONDS)
+        until("more were answered, and then none", lambda: time.monotonic() > held + 1.2 * LATE_SECONDS)
         served.kill()
     reading.end()
     with psycopg.connect(folders.superuser_url(), autocommit=True) as database:

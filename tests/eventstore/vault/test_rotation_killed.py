@@ -24,13 +24,13 @@ from tests.eventstore.writer.harness import envelope, rows, writing
 POINTS = ((os, "link"), (Path, "replace"), (Path, "unlink"), (psycopg.Transaction, "__exit__"), (durable, "_overwrite"),
           (rotation, "append_durably"))  # fmt: skip
 """Before each of these a process may die: whatever changes what others find, commits and files."""
-CLIENTS = 5
+CLIENTS = 22
 
 
 @pytest.fixture
 def house(pg: Cluster, database_name: str, monkeypatch: pytest.MonkeyPatch) -> House:
-    """A database whose five clients are three batches of keys, with master keys of its own."""
-    monkeypatch.setattr(key_rows, "AT_ONCE", 2)
+    """A database whose clients are two batches of keys, with master keys of its own."""
+    monkeypatch.setattr(key_rows, "AT_ONCE", 20)
     state = pg.state_of(database_name)
     keys = (state / "master-keys").readlink()
     (state / "master-keys").unlink()
