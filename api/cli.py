@@ -146,12 +146,14 @@ def _log(settings: Settings, options: argparse.Namespace) -> int:
         from api.reincarnating import reincarnate
 
         return asyncio.run(reincarnate(settings, options.tenant, options.reason))
+    if options.action == "adopt":
+        from api.adopting import adopt
+
+        return asyncio.run(adopt(settings, options.tenant, Path(options.file)))
     from api import log_commands
 
     if options.action == "show":
         return log_commands.show(settings, options.tenant, as_json=options.json)
-    if options.action == "adopt":
-        return log_commands.adopt(settings, options.tenant, Path(options.file))
     return log_commands.rotate_key(settings, options.tenant)
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import orjson
 
 from api.sealing import incarnations
 from api.settings import Settings, SettingsError
-from eventstore.proof.errors import ProofError
-from eventstore.proof.note import Note
 from eventstore.provision import TENANT
 from eventstore.sealing.incarnations import Incarnation
 
@@ -33,21 +30,6 @@ def show(settings: Settings, tenant_id: str, *, as_json: bool) -> int:
 def rotate_key(settings: Settings, tenant_id: str) -> int:
     """Make the key that signs from the next checkpoint on; print the statement that the old and the new key signed."""
     print(_log(settings, tenant_id).keyring().rotate().data.decode(), end="")
-    return 0
-
-
-def adopt(settings: Settings, tenant_id: str, file: Path) -> int:
-    """Take the newest checkpoint that a witness holds for what was signed last, where the state folder has none."""
-    log = _log(settings, tenant_id)
-    try:
-        note = Note.parse(file.read_bytes())
-        note.signers(log.keyring().verifiers)
-        log.state.begin(note)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
-    except ProofError as error:
-        raise SettingsError(f"{file} is not adopted: {error}") from error
-    print(f"adopted as the last checkpoint of {log.origin}; the sealer goes on from it if the log does")
     return 0
 
 

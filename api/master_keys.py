@@ -19,7 +19,7 @@ from api.settings import Settings
 from eventstore.database import Database
 from eventstore.describing import Erased
 from eventstore.vault.keys import KeyUnavailable
-from eventstore.vault.rotation import Rotated, RotationRunning, rotate
+from eventstore.vault.rotation import Rotated, RotationRunning, begun, rotate
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +88,12 @@ class MonthlyRotation:
             raise RotationRunning("the service stops")
 
     async def turn(self) -> Rotated | None:
-        """Rotate if it is time; what was done."""
-        days = self._settings.master_key_days
+        """Rotate if it is time, or go on where a process died at it; what was done."""
+        days, state_dir = self._settings.master_key_days, self._settings.state_dir
         try:
-            if days is None or self._clock() - begun_at(self._settings.state_dir) < days * DAY:
+            if days is None or (self._clock() - begun_at(state_dir) < days * DAY and not begun(state_dir)):
                 return None
-            done = await asyncio.to_thread(rotate_of, self._database, self._settings.state_dir, self._go_on)
+            done = await asyncio.to_thread(rotate_of, self._database, state_dir, self._go_on)
         except RotationRunning:
             return None
         except (OSError, KeyUnavailable, psycopg.Error) as error:

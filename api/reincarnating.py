@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 
 from api.administer import Desk, desk
-from api.sealing import incarnations
+from api.sealing import alone, incarnations
 from api.settings import Settings, SettingsError
 from domain.administration import Reincarnate
 from eventstore.proof.errors import SigningRefused
@@ -15,7 +14,6 @@ from eventstore.sealing.incarnations import Incarnation, Incarnations, keys_in_f
 from eventstore.sealing.reincarnation import Loss, begin_anew, loss
 from eventstore.sealing.store import SealStore, connect
 
-LOCK_SECONDS = 10.0
 _REASON = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
 
 
@@ -30,7 +28,7 @@ async def reincarnate(settings: Settings, tenant_id: str, reason: str) -> int:
         logs = incarnations(settings)
         async with await connect(open_desk.backend.database.url("sealer"), tenant_id) as connection:
             store = SealStore(connection, tenant_id)
-            await _alone(store)
+            await alone(store, "a process seals this log: there is nothing to begin anew for")
             try:
                 old = logs.current(tenant_id)
                 lost = await loss(store, old)
@@ -43,15 +41,6 @@ async def reincarnate(settings: Settings, tenant_id: str, reason: str) -> int:
     print(new.keyring().signer.verifier.text)
     print("fidelog: give this key and the event on stream log-incarnation to whoever verifies the log", file=sys.stderr)
     return 0
-
-
-async def _alone(store: SealStore) -> None:
-    """Become the one sealer; one that refuses to sign lets go of the lock every second."""
-    end = asyncio.get_running_loop().time() + LOCK_SECONDS
-    while not await store.lock():
-        if asyncio.get_running_loop().time() > end:
-            raise SettingsError("a process seals this log: there is nothing to begin anew for")
-        await asyncio.sleep(0.02)
 
 
 def _next(logs: Incarnations, tenant_id: str, old: Incarnation, lost: Loss) -> Incarnation:

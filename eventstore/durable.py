@@ -96,6 +96,11 @@ def finish_destroying(folder: Path) -> None:
         _overwrite(doomed)
 
 
+def is_destroying(folder: Path) -> bool:
+    """Whether a file of the folder is being destroyed, or a process died while it did so. Raises OSError."""
+    return any(folder.glob(f"{_DOOMED}*"))
+
+
 def _overwrite(doomed: Path) -> None:
     try:
         with doomed.open("r+b") as file:

@@ -2,7 +2,8 @@
 
 A read of one person's data, an export, the entries of a log: recorded, durably, before the answer is sent. A list of several
 people's is one event (or a few) that is handed to the writer before the answer, and not waited for: a process that is killed
-loses at most what it handed over in its last `LATE_SECONDS`, and never more than `LATE_LISTS` answers.
+loses at most what it handed over within `LATE_SECONDS`, and never more than `LATE_LISTS` answers. These are the last it gave; where
+the database held up their records, no list was shown since.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class LogRoutes:
             Operation(
                 "GET", "/log/{tenant}/checkpoint", "The newest signed checkpoint", self.get_checkpoint, answer=None,
                 tag="Log", problems=("not-found", "database-unavailable"),
-                description="A signed note (c2sp.org/tlog-checkpoint), with the cosignatures of witnesses that came in. Public.",
+                description="A signed note (c2sp.org/tlog-checkpoint), with the cosignatures of witnesses that came in for this very size; "
+                "none yet, as a rule, while the log is written to. Public.",
             ),
             Operation(
                 "GET", "/log/{tenant}/tile/entries/{bundle}", "A bundle of entries", self.get_entries, answer=None,

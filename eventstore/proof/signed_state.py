@@ -43,8 +43,8 @@ class SignedState:
             self._own(note)
         except MalformedProof as error:
             raise SigningRefused(
-                f"{self._path} is not the last checkpoint: {error}; restore the state folder, or adopt a checkpoint "
-                "that a witness holds"
+                f"{self._path} is not the last checkpoint: {error}; restore the state folder, or move the file "
+                "away and adopt a checkpoint that a witness holds"
             ) from None
         return note
 

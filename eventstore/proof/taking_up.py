@@ -40,7 +40,8 @@ def start(
     if published is not None and published.size > signed.size:
         raise SigningRefused(
             f"the database holds a checkpoint of size {published.size}, and the state folder only one of size "
-            f"{signed.size}: it is older than the database; restore the newest, or adopt a witness's"
+            f"{signed.size}: it is older than the database; restore the newest, or move this one away and "
+            "adopt a witness's"
         )
     for checkpoint in (published, signed):
         if checkpoint is not None and checkpoint.size and root_at(checkpoint.size) != checkpoint.root:

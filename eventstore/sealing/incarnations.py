@@ -70,6 +70,13 @@ class Incarnations:
         ]
         return self.numbered(tenant_id, max(numbers, default=1))
 
+    def of(self, tenant_id: str, origin: str) -> Incarnation:
+        """The tenant's log with that origin, whether it ever signed or not; the current one where it is no name of the tenant's."""
+        number = origin.removeprefix(f"{self.root}/{tenant_id}/")
+        if origin == f"{self.root}/{tenant_id}":
+            return self.numbered(tenant_id, 1)
+        return self.numbered(tenant_id, int(number)) if _NUMBER.fullmatch(number) else self.current(tenant_id)
+
     def numbered(self, tenant_id: str, number: int) -> Incarnation:
         """One of the tenant's, whether it ever signed or not."""
         keys, signed = self._state_dir / "log-keys" / tenant_id, self._state_dir / "signed" / tenant_id

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
-from eventstore.durable import written_durably
+from eventstore.durable import remove_drafts, written_durably
 
 _RECORD = struct.Struct(">128s16sIB95s")
 """Subject (padded with zeros), key id, epoch, length of the wrapped key, wrapped key. In order of the subjects."""
@@ -32,8 +32,10 @@ class KeptKeys:
         self._folder = state_dir / "kept-keys"
 
     def write(self, tenant_id: str, keys: Iterable[KeptKey]) -> None:
-        """Keep these, in order of their subjects, and no others. Raises OSError."""
+        """Keep these, in order of their subjects, and no others: what a process left that died at it goes too, or it would
+        hold the keys of whoever is erased from now on. One process at a time. Raises OSError."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        remove_drafts(self._folder / tenant_id)
         with written_durably(self._folder / tenant_id) as file:
             for key in keys:
                 packed = UUID(key.key_id).bytes

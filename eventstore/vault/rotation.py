@@ -14,7 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from eventstore.durable import append_durably, create_durably, destroy_durably, finish_destroying
+from eventstore.durable import (
+    append_durably,
+    create_durably,
+    destroy_durably,
+    finish_destroying,
+    is_destroying,
+    remove_drafts,
+)
 from eventstore.vault.kept import KeptKey, KeptKeys
 from eventstore.vault.key_rows import KeyRows
 from eventstore.vault.keys import KEY_BYTES, MasterKeys
@@ -50,6 +57,7 @@ def rotate(
     folder = state_dir / "master-keys"
     with _turn(folder):
         finish_destroying(folder)
+        remove_drafts(folder / "epoch")
         masters = MasterKeys.open(state_dir, create=False)
         if len(masters.epochs) == 1:
             create_durably(folder / f"epoch-{masters.current + 1}", f"{os.urandom(KEY_BYTES).hex()}\n".encode())
@@ -59,9 +67,16 @@ def rotate(
             _keep(keeper_url, state_dir, tenant_id)
         ended = tuple(sorted(masters.epochs - {masters.current}))
         for epoch in ended:
-            destroy_durably(folder / f"epoch-{epoch}")
+            # First, or a process that dies between the two leaves a destroyed key of which nobody knows since when.
             append_durably(folder / "ended", f"{epoch} {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode())
+            destroy_durably(folder / f"epoch-{epoch}")
         return Rotated(masters.current, keys, ended)
+
+
+def begun(state_dir: Path) -> bool:
+    """Whether a rotation has begun and not ended: another process is at it, or died in the middle. Raises OSError."""
+    folder = state_dir / "master-keys"
+    return len([*folder.glob("epoch-*")]) > 1 or is_destroying(folder)
 
 
 @contextmanager

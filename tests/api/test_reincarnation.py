@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from api import reincarnating
+from api import sealing
 from api.operate import status_command
 from api.reincarnating import reincarnate
 from api.settings import SettingsError
@@ -77,7 +77,7 @@ def test_a_restored_backup_goes_on_as_a_new_incarnation(
                 "new_key": new.keyring().signer.verifier.text, "reason": "disk lost",
             }  # fmt: skip
             assert event["data"]["new_key"] in said
-            monkeypatch.setattr(reincarnating, "LOCK_SECONDS", 0.1)
+            monkeypatch.setattr(sealing, "LOCK_SECONDS", 0.1)
             with pytest.raises(SettingsError, match="a process seals this log"):
                 asyncio.run(reincarnate(given, "default", "again"))
         assert check(pg.database(RESTORED), new) >= told

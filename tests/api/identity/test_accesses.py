@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import httpx
@@ -113,6 +114,34 @@ def test_a_list_of_several_people_does_not_wait_for_its_record_but_within_a_boun
     until("all three lists are recorded", lambda: len(of("GET /tasks")) == 3)
     assert of("GET /tasks") == [{story["client_id"], other}] * 3
     assert of("GET /clients/{client_id}/tasks") == [{other}]
+
+
+def test_a_list_waits_when_a_record_is_under_way_for_too_long(
+    door: Door, story: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second after a list was shown without its record, and that is not durable yet, the next one waits for its own."""
+    advisor, reader = (
+        door.somebody("advisor"),
+        door.somebody("compliance", actor="user:later", fidelog_purpose="case 9"),
+    )
+    other, agent_name = fresh_client(), fresh_agent()
+    assert advisor.post("/clients", json=client_body(other)).status_code == 200
+    for client_id in (story["client_id"], other):
+        assert advisor.post("/tasks", json=task_body(client_id, agent_name)).status_code == 201
+    gate, now = door.api.backend._gate, time.monotonic()
+    assert gate is not None
+    asked = {"agent_name": agent_name}
+    monkeypatch.setattr(gate._accesses, "_clock", lambda: now)
+    with psycopg.connect(door.superuser_url) as holder, ThreadPoolExecutor(1) as threads:
+        holder.execute("SELECT 1 FROM fidelog.logs WHERE tenant_id = 'default' FOR NO KEY UPDATE")
+        assert reader.get("/tasks", params=asked).status_code == 200
+        now += accesses_module.LATE_SECONDS
+        assert reader.get("/tasks", params=asked).status_code == 200
+        now += 0.1
+        third = threads.submit(reader.get, "/tasks", params=asked)
+        assert not wait([third], 0.3).done
+        holder.rollback()
+        assert third.result().status_code == 200
 
 
 def test_what_shows_nothing_is_not_recorded(door: Door, story: dict[str, str]) -> None:

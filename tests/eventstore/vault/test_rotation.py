@@ -136,61 +136,6 @@ def _as_in_the_backup(database: Database, keys: list[Any], tenant: list[Any]) ->
             connection.execute(f"ALTER TABLE fidelog.{table} ENABLE ALWAYS TRIGGER {table}_{trigger}".encode())
 
 
-class Killed(BaseException):
-    """The process died here: what was done by then stays done."""
-
-
-STEPS = {
-    "as the new epoch's key lies there": ("create_durably", 1, "after"),
-    "before any tenant": ("_wrap_tenant", 1, "before"),
-    "after the tenant": ("_wrap_tenant", 1, "after"),
-    "between two batches": ("told", 2, "after"),
-    "before keys are kept": ("_keep", 1, "before"),
-    "after they are": ("_keep", 1, "after"),
-    "as the old key is gone": ("destroy_durably", 1, "after"),
-}
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_rotation_that_died_is_gone_on_with(house: House, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """At no step is a key lost; whoever begins again ends with one epoch, and writes go on in between."""
-    name, number, when = STEPS[step]
-    calls = 0
-
-    def dying(inner: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*given: Any, **named: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == number and when == "before":
-                raise Killed
-            result = inner(*given, **named)
-            if calls == number:
-                raise Killed
-            return result
-
-        return called
-
-    with monkeypatch.context() as patch:
-        told: Callable[[int], None] = lambda keys: None  # noqa: E731  # wrapped as the others are
-        if name == "told":
-            told = dying(told)
-        else:
-            patch.setattr(rotation, name, dying(getattr(rotation, name)))
-        with pytest.raises(Killed):
-            house.rotate(told)
-    assert house.names() == [NAME] * 450
-
-    async def write() -> None:
-        vault = await house.vault()
-        async with writing(house.database, vault) as writer:
-            await writer.submit(envelope(vault, "meanwhile"))
-
-    asyncio.run(write())
-    ended = house.rotate()
-    assert house.epochs == [f"epoch-{ended.epoch}"]
-    assert house.names() == [NAME] * 451
-
-
 def test_services_go_on_writing_and_reading_through_rotations(house: House) -> None:
     """Two processes that were started before write new clients all the while: none is refused, none is lost, both take up
     each epoch without being told; a second rotation at the same time is refused."""
