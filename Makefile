@@ -1,8 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Each worker has a PostgreSQL of its own; a server that was given is one for all.
-WORKERS ?= $(if $(FIDELOG_TEST_DATABASE_URL),0,2)
+# Each worker has a PostgreSQL of its own and often waits for it; a server that was given is one for all.
+WORKERS ?= $(if $(FIDELOG_TEST_DATABASE_URL),0,3)
 
 .DEFAULT_GOAL := help
 
