@@ -96,7 +96,8 @@ class Sealer(Following):
             self.fault = None
             self._tell()
             await self._say(None)
-            await self._pause(CHECKPOINT_SECONDS if signed else None)
+            if not (signed and self.lag):  # a log that is far behind is gone on with: nobody need wake for that
+                await self._pause(CHECKPOINT_SECONDS if signed else None)
 
     async def turn(self, store: SealStore, incarnation: Incarnation, sealed: SealedTree) -> bool:
         """Seal what is new, if anything is; whether a checkpoint was published. Raises SigningRefused, NoLeaf,

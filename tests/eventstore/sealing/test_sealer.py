@@ -18,6 +18,7 @@ from eventstore.database import Database
 from eventstore.proof import signed_state
 from eventstore.proof.errors import SigningRefused
 from eventstore.sealing.incarnations import Incarnations
+from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.store import SealStore
 from eventstore.statements import statement
 from tests.clusters import Cluster
@@ -190,6 +191,28 @@ def test_an_idle_log_signs_nothing_and_wakes_at_once(database: Database, tmp_pat
     asyncio.run(story())
     assert rows(database, "SELECT size FROM fidelog.checkpoints ORDER BY size") == [(0,), (5,)]
     assert check(database, first_log(tmp_path)) == 5
+
+
+def test_a_log_that_is_far_behind_is_sealed_without_a_pause(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns whose time was over before their work was follow each other, though nobody wakes the sealer."""
+    monkeypatch.setattr("eventstore.sealing.sealer.CHECKPOINT_SECONDS", 0.001)
+    fill(database, 1, 10_000)
+
+    async def story() -> None:
+        log = first_log(tmp_path)
+        one = Sealer(TENANT, lambda: log, every=3_600)
+        task = asyncio.create_task(one.run(database.url("sealer")))
+        async with asyncio.timeout(30):
+            while one.position < 10_000:
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(story())
+    assert len(rows(database, "SELECT 1 FROM fidelog.checkpoints")) > 2, "it took several turns"
+    assert check(database, first_log(tmp_path)) == 10_000
 
 
 def test_plans_of_the_sealer_touch_few_pages(database: Database, tmp_path: Path) -> None:
