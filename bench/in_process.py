@@ -80,12 +80,14 @@ def _backend(settings: Settings, *, followed: bool) -> Backend:
     return cast(Backend, backend)
 
 
-def _admit(call: Call) -> None:
-    """As the local operator, where calls have a caller."""
-    if hasattr(call, "admit"):
-        from api.identity.caller import local
+def _admission() -> Callable[[Call], None]:
+    """Admits a call as the gate admits the local operator, whom it knows beforehand; where calls have a caller."""
+    if not hasattr(Call, "admit"):
+        return lambda call: None
+    from api.identity.caller import local
 
-        call.admit(local(DEFAULT_TENANT))
+    operator = local(DEFAULT_TENANT)
+    return lambda call: call.admit(operator)
 
 
 async def _load(submit: Callable[[], Any], in_flight: int, seconds: float) -> list[float]:
@@ -105,6 +107,7 @@ async def _load(submit: Callable[[], Any], in_flight: int, seconds: float) -> li
 
 def _submitter(backend: Backend, shape: Shape, numbers: Iterator[int]) -> Callable[[], Any]:
     writes, tenant_id, hot_streams = Writes(backend), backend.tenant_id, shape.hot_streams
+    admit = _admission()
 
     def submit() -> Any:
         number = next(numbers)
@@ -117,7 +120,7 @@ def _submitter(backend: Backend, shape: Shape, numbers: Iterator[int]) -> Callab
 
         key = b"w-%d" % number
         call = Call({**SCOPE, "headers": ((b"idempotency-key", key),)})
-        _admit(call)
+        admit(call)
         call.body, call.idempotency_key = body, key.decode()
         return writes.submit(call, "/clients", About(client_id, build))
 
