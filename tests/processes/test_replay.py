@@ -283,8 +283,11 @@ def waiting(folders: Folders, database: Database) -> tuple[subprocess.Popen[str]
     return running, psutil.Process(running.pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("to_all", [True, False], ids=["as a terminal sends it", "to the command"])
+@pytest.mark.parametrize(
+    ("number", "to_all"),
+    [(signal.SIGINT, True), (signal.SIGTERM, False)],
+    ids=["as a terminal sends it", "to the command"],
+)
 def test_a_signal_cancels(
     folders: Folders,
     database: Database,
