@@ -91,9 +91,9 @@ class Verification:
         with workers(self._number, self._url, lambda: None) as run:
             verdict = verify_tenant(self._url, TENANT, self._known, run, self).verdict
         taken = time.perf_counter() - began
-        if verdict.outcome is not Outcome.VERIFIED or verdict.events != self._events:
+        if verdict.outcome is not Outcome.VERIFIED or verdict.events < self._events:
             raise MeasurementError(f"{self.name}: {verdict.line()}")
-        return Reading(self._events, taken, taken, taken)
+        return Reading(verdict.events, taken, taken, taken)  # what other works asked was recorded meanwhile
 
 
 @dataclass(frozen=True)

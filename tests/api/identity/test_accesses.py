@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 
 from api.identity import accesses as accesses_module
 from api.identity.roles import ROUTES
+from projections.trail import Filters
 from tests.api.conftest import client_body, fresh_agent, fresh_client, task_body
 from tests.api.identity.conftest import Door
 from tests.sealed import edge, sealed_size
@@ -66,6 +68,19 @@ def test_every_read_of_personal_data_is_recorded(door: Door, story: dict[str, st
         assert event["data"]["purpose"] == "case 7"
         assert story["client_id"] in event["data"]["clients"]
         assert event["stream"] == "log-access"
+
+
+def test_no_key_is_looked_up_for_a_record_of_who_was_read(door: Door, story: dict[str, str]) -> None:
+    """It names many people and holds no value of theirs; what does hold one is opened."""
+    assert door.somebody("advisor", actor="user:eve").get(f"/clients/{story['client_id']}").status_code == 200
+    assert accesses(door, story["client_id"]), "waits for the index"
+    keys = {}
+    for type_name in ("PersonalDataRead", "ClientOnboarded"):
+        filters = Filters(client_id=story["client_id"], types=(type_name,))
+        page = door.api.run(partial(door.api.backend.trail.page, "default", filters, "asc"))
+        assert page.events
+        keys[type_name] = len(page.keys)
+    assert keys == {"PersonalDataRead": 0, "ClientOnboarded": 1}
 
 
 def test_the_answer_waits_for_the_record(door: Door, story: dict[str, str]) -> None:
