@@ -41,8 +41,8 @@ class Cluster:
         self._major = major
         self._settings = settings
         self._notice = notice
-        self.launched = False
-        """Whether bring_up launched a postmaster the last time it was called."""
+        self.launched: psutil.Process | None = None
+        """The postmaster that bring_up launched the last time it was called; it may not have written its pid file yet."""
 
     def is_running(self) -> bool:
         """Return True when the postmaster lives and a query succeeds. No side effects."""
@@ -53,7 +53,7 @@ class Cluster:
 
         Raises: EmbeddedServerError when it cannot be started or is not ready in time; OSError.
         """
-        self.launched = False
+        self.launched = None
         account = self._prepare(countdown)
         started = False
         while not countdown.expired():
@@ -73,8 +73,8 @@ class Cluster:
 
         Raises: EmbeddedServerError when it survives an immediate shutdown.
         """
-        postmaster = live_postmaster(self.pg_data)
-        if postmaster is None:
+        postmaster = live_postmaster(self.pg_data) or self.launched
+        if postmaster is None or not is_alive(postmaster):
             return
         for request, patience in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
             try:
@@ -115,10 +115,10 @@ class Cluster:
         clear_remains(self.pg_data, socket_dir / f"{SOCKET_NAME}.lock", self._notice)
         if live_postmaster(self.pg_data) is not None:
             return False
-        self.launched = True
         pid, offset = launch_postmaster(self._bin_dir, self.pg_data, socket_dir, self._settings, account)
         try:
-            if self._wait_for(psutil.Process(pid), countdown):
+            self.launched = psutil.Process(pid)
+            if self._wait_for(self.launched, countdown):
                 return True
         except psutil.NoSuchProcess:  # it has ended already
             pass

@@ -147,7 +147,7 @@ class EmbeddedServer:
 
     def _stop_what_was_given_up(self) -> None:
         """Called under the control lock by a join that failed."""
-        if self._given_up.is_set() and self._cluster.launched and self._users.try_acquire():
+        if self._given_up.is_set() and self._cluster.launched is not None and self._users.try_acquire():
             try:
                 self._cluster.stop()
             finally:

@@ -11,6 +11,9 @@ import psycopg
 import pytest
 
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
+from eventstore.embedded.cluster import Cluster
+from eventstore.embedded.processes import processes_in
+from tests.waiting import until
 
 from .conftest import JoiningProcess, postmaster_pid, query
 
@@ -32,7 +35,7 @@ def test_last_user_stops_the_server(data_dir: Path, make_process: MakeProcess, m
     assert second.call("query", "select 7") == 7
     second.call("leave")
     assert not observer.is_running()
-    assert not psutil.pid_exists(pid)
+    until("the postmaster was reaped", lambda: not psutil.pid_exists(pid))
 
 
 def test_two_objects_of_one_process_count_twice(make_server: MakeServer) -> None:
@@ -134,3 +137,19 @@ def test_large_log_is_rotated_at_start(data_dir: Path, make_server: MakeServer) 
     make_server().join()
     assert (data_dir / "postgres.log.1").stat().st_size > 10 * 1024 * 1024
     assert (data_dir / "postgres.log").stat().st_size < 100_000
+
+
+def test_a_start_given_up_before_there_is_a_pid_file_leaves_nothing(
+    data_dir: Path, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A postmaster writes its pid file some time after it was launched; it is stopped also when nobody can read of it yet."""
+    server = make_server()
+
+    def gives_up(*_: object) -> bool:
+        server.give_up()
+        raise EmbeddedServerError("given up", "try again")
+
+    monkeypatch.setattr(Cluster, "_wait_for", gives_up)
+    with pytest.raises(EmbeddedServerError):
+        server.join()
+    assert processes_in(data_dir / "postgres") == []
