@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +22,11 @@ from eventstore.statements import statement
 from tests.clusters import Cluster
 from tests.eventstore.sealing.rows import check, fill, first_log, seal_once, sealer
 from tests.eventstore.writer.harness import TENANT, rows
+from tests.killing import die_at
 
 POINTS = ((os, "fsync"), (os, "link"), (Path, "replace"), (durable, "fsync_folder"), (signed_state, "write_durably"),
           (SealStore, "publish"), (SealStore, "_insert"), (psycopg.AsyncConnection, "execute"))  # fmt: skip
 """Before and after each of these a process may die: writes of the state folder, statements, commits."""
-
-
-def die_at(number: int) -> None:
-    """Kill this process before the call of that number, of all calls of POINTS together."""
-    calls = 0
-
-    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*arguments, **named)
-
-        return call
-
-    for owner, name in POINTS:
-        setattr(owner, name, counted(getattr(owner, name)))
 
 
 def killed(database: Database, folder: Path, number: int) -> bool:
@@ -53,7 +34,7 @@ def killed(database: Database, folder: Path, number: int) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            die_at(number)
+            die_at(POINTS, number)
             seal_once(database, first_log(folder))
             os._exit(0)
         finally:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -20,6 +17,7 @@ from eventstore.vault import key_rows, rotation
 from tests.clusters import CLEAR_NAMES, Cluster
 from tests.eventstore.vault.test_rotation import House
 from tests.eventstore.writer.harness import envelope, rows, writing
+from tests.killing import die_at
 
 POINTS = ((os, "link"), (Path, "replace"), (Path, "unlink"), (psycopg.Transaction, "__exit__"), (durable, "_overwrite"),
           (rotation, "append_durably"))  # fmt: skip
@@ -54,30 +52,13 @@ def killed(settings: Settings, number: int) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            _die_at(number)
+            die_at(POINTS, number)
             os._exit(rotate_command(settings))
         finally:
             os._exit(1)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or status == 0, "it was killed, or all went well"
     return os.WIFSIGNALED(status)
-
-
-def _die_at(number: int) -> None:
-    calls = 0
-
-    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*arguments, **named)
-
-        return call
-
-    for owner, name in POINTS:
-        setattr(owner, name, counted(getattr(owner, name)))
 
 
 def test_a_rotation_killed_at_any_point_loses_nothing_and_is_gone_on_with(
