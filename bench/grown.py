@@ -118,7 +118,7 @@ class Grown:
             "log": lambda: fill(database, vault, events),
             "officer's index": lambda: fill_index(database),
             "read models": lambda: fill_read_models(database),
-            "vacuum": lambda: _vacuum(postgres.url(self.name(events))),
+            "vacuum": lambda: self.vacuum(postgres, events),
         }
         seconds = {}
         for stage, make in stages.items():
@@ -127,6 +127,11 @@ class Grown:
         self.notes.append(
             f"{named(events)} filled: {', '.join(f'{name} {each:.0f} s' for name, each in seconds.items())}"
         )
+
+    def vacuum(self, server: Postgres, events: int) -> None:
+        """What autovacuum would do to a table just filled, perhaps while something else is measured."""
+        with psycopg.connect(server.url(self.name(events)), autocommit=True) as connection:
+            connection.execute("VACUUM (ANALYZE)")
 
     def _seal(self, postgres: Postgres, events: int, tell: Tell) -> None:
         """Seal it as `fidelog serve` does, which would otherwise do so while something is measured."""
@@ -147,11 +152,6 @@ async def _sealed(database: Database, settings: Settings, events: int) -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-def _vacuum(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM (ANALYZE)")
 
 
 def _timed(what: Callable[[], object]) -> float:

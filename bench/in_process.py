@@ -137,7 +137,9 @@ def main() -> None:
     found = uvloop.run(measure(settings, shape, given["seconds"], itertools.count(given["first"])))
     assert api.__file__ is not None
     root = str(Path(api.__file__).resolve().parents[1])
-    print(json.dumps({"root": root, "times": found.times, "seconds": found.seconds, "committed": found.committed}))
+    answer = {"root": root, "times": found.times, "seconds": found.seconds, "committed": found.committed}
+    with open(sys.stdout.fileno(), "w", closefd=False) as out:  # buffered even with PYTHONUNBUFFERED: no short writes
+        json.dump(answer, out)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class ReplayWork:
     def steps(self) -> int:
         """How many steps of progress it tells."""
         contenders = 4 + (0 if _library().missing else len(LIBRARIES))
-        return Grown.steps(self.sizes) + 1 + sum(contenders * self._rounds(events) for events in measured(self.sizes))
+        return Grown.steps(self.sizes) + 1 + sum(contenders * self._rounds(log) + 1 for log in measured(self.sizes))
 
     @property
     def commands(self) -> list[str]:
@@ -91,6 +91,8 @@ class ReplayWork:
             libraries = _libraries(server)
             for events in measured(self.sizes):
                 measure(grown.database(server, events), events, self._rounds(events), libraries, report, tell)
+                tell(f"vacuuming what was replayed of {named(events)} events")
+                grown.vacuum(server, events)
         report.notes += [NOTE, *grown.notes]
 
     def _rounds(self, events: int) -> int:

@@ -81,7 +81,10 @@ class TreeDatabase:
         )  # fmt: skip
         if done.returncode:
             raise MeasurementError(f"{script.name} failed with the code of {self.tree.name}: {last_line(done.stderr)}")
-        found = json.loads(done.stdout)
+        try:
+            found = json.loads(done.stdout)
+        except ValueError as error:
+            raise MeasurementError(f"{script.name} did not print its figures whole ({error})") from error
         if Path(found["root"]) != self.tree.root:
             raise MeasurementError(f"{script.name} was to run the code of {self.tree.name} and ran other code")
         return found
