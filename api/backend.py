@@ -35,6 +35,7 @@ from api.scheduled import Schedule
 from api.sealing import incarnations, sealer
 from api.settings import Settings
 from api.tenancy import Sweep, Tenancies, end
+from domain.administration import NAMING
 from eventstore.database import Database
 from eventstore.embedded import EmbeddedServer, EmbeddedServerError
 from eventstore.errors import DatabaseUnavailable
@@ -218,7 +219,7 @@ class Backend:
         await self.reader.open()
         self.log = Log(self.reader, self.engine.codec)
         self.queries = Queries(self.reader, self.log, self.vault, read_models(self.engine))
-        self.tiled = TiledLog(self.reader)
+        self.tiled = TiledLog(self.reader, NAMING)
         self.trail = Trail(self.reader, self.vault)
         self.proofs = Proofs(self.reader)
         self.erasures = Erasures(self.settings.state_dir, self.vault)

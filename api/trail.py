@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from api.backend import Backend
 from api.call import Call
 from api.models.fields import Identifier, Limit, Uuid, digits
 from api.problems import Problem
+from domain.administration import NAMING
 from eventstore.instants import instant
 from eventstore.reading import MAX_POSITION
 from eventstore.records import RecordedEvent
@@ -121,7 +122,7 @@ class TrailPages:
         cursor = cursors.read(query.cursor, path, query.pairs())
         await self._wait(tenant_id, query.at_least, filters)
         page = await self._backend.trail.page(tenant_id, filters, query.order, cursor=cursor, limit=query.limit)
-        call.shows = sorted({subject for event in page.events for subject in event.subjects})
+        call.shows = shown(page.events, client_id)
         contents = [event_content(event, page.keys, tenant_id) for event in page.events]
         for content, event in zip(contents, page.events, strict=True):
             content.update(extra(event))
@@ -148,6 +149,12 @@ def _headers(path: str, query: TrailQuery, page: Page, next_cursor: str | None) 
     if next_cursor is not None:
         headers.append(cursors.link(path, [*query.pairs(), ("limit", str(query.limit)), ("cursor", next_cursor)]))
     return headers
+
+
+def shown(events: Sequence[RecordedEvent], asked: str | None = None) -> list[str]:
+    """Whose data the events show, each once; and of whom was `asked`, if there are any."""
+    clients = {subject for event in events if event.type not in NAMING for subject in event.subjects}
+    return sorted(clients | {asked} if asked is not None and events else clients)
 
 
 def event_content(event: RecordedEvent, keys: Mapping[str, DataKey], tenant_id: str) -> dict[str, Any]:

@@ -155,6 +155,11 @@ class PersonalDataRead(OfTheLog, log_id="access"):
         return tuple(self.clients)
 
 
+NAMING = frozenset({PersonalDataRead.__name__})
+"""Types of events that name clients and hold nothing of theirs. Reading one shows nobody's data: were it recorded about
+everybody it names, each reading of the newest records would append as many as it read, and name all their clients again."""
+
+
 @dataclass(frozen=True)
 class AccessRefused(OfTheLog, log_id="access"):
     route: str

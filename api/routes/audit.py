@@ -12,7 +12,7 @@ from api.instants import AsOfQuery, as_of_header, resolve
 from api.lean import Operation
 from api.models.trail import EventOut, EventsOut
 from api.problems import Problem
-from api.trail import EventsQuery, TrailPages, event_content
+from api.trail import EventsQuery, TrailPages, event_content, shown
 from projections.queries import by_key_id
 
 PAGES = (
@@ -50,7 +50,7 @@ class AuditRoutes:
         event = await self._backend.trail.event(call.tenant_id, int(call.path_parameter("position")))
         if event is None or (as_of is not None and event.position > as_of):
             raise Problem("event-not-found", "Event not found")
-        call.shows = event.subjects
-        keys = by_key_id((await self._backend.queries.keys(call.tenant_id, event.subjects)).values())
+        call.shows = shown([event])
+        keys = by_key_id((await self._backend.queries.keys(call.tenant_id, call.shows)).values())
         content = event_content(event, keys, call.tenant_id)
         return Answer(200, orjson.dumps(content), [(b"fidelog-position", b"%d" % event.position), *as_of_header(as_of)])

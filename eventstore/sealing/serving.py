@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import NamedTuple
 
 from eventstore.proof.leaf import MEMBERS, leaf_of
@@ -17,7 +18,7 @@ from eventstore.statements import statement
 PUBLISHED_BETWEEN = statement("eventstore", "published_between")
 COSIGNATURE_LINES = statement("eventstore", "cosignature_lines")
 
-SUBJECTS = MEMBERS.index("subjects")
+SUBJECTS, TYPE = MEMBERS.index("subjects"), MEMBERS.index("type")
 TILES_AT_ONCE = 16
 KEPT = 256
 """Partial tiles kept in memory, 8 KiB each at most: anybody may ask for them, and they are made anew from rows or from
@@ -32,10 +33,14 @@ class Bundle(NamedTuple):
 
 
 class TiledLog:
-    """The logs of all tenants, read for whoever asks. What no published checkpoint implies is not there: None."""
+    """The logs of all tenants, read for whoever asks. What no published checkpoint implies is not there: None.
 
-    def __init__(self, reader: Reader) -> None:
+    `naming`: types of events in which no data of their subjects stands.
+    """
+
+    def __init__(self, reader: Reader, naming: Collection[str] = ()) -> None:
         self._reader = reader
+        self._naming = naming
         self._partial: OrderedDict[tuple[str, str, Tile], bytes] = OrderedDict()
 
     async def checkpoint(self, tenant_id: str, origin: str) -> bytes | None:
@@ -75,7 +80,7 @@ class TiledLog:
         rows = await self._rows_of(tenant_id, tile)
         if len(rows) != tile.width:
             return None
-        subjects = dict.fromkeys(subject for row in rows for subject in row[SUBJECTS])
+        subjects = dict.fromkeys(each for row in rows if row[TYPE] not in self._naming for each in row[SUBJECTS])
         return Bundle(bundle([leaf_of(*row) for row in rows]), list(subjects))
 
     async def _full(self, tenant_id: str, level: int, index: int) -> bytes | None:

@@ -43,7 +43,7 @@ def story(door: Door) -> dict[str, str]:
     position = written.headers["fidelog-position"]
     return {
         "client_id": client_id, "task_id": body["task_id"], "position": position, "tenant": "default",
-        "bundle": edge(sealed_size(door.caller(), int(position))),
+        "bundle": edge(sealed_size(door.caller(), int(position))), "agent_name": agent_name,
     }  # fmt: skip
 
 
@@ -81,6 +81,33 @@ def test_no_key_is_looked_up_for_a_record_of_who_was_read(door: Door, story: dic
         assert page.events
         keys[type_name] = len(page.keys)
     assert keys == {"PersonalDataRead": 0, "ClientOnboarded": 1}
+
+
+def test_reading_the_records_is_not_recorded_about_everybody_they_name(door: Door, story: dict[str, str]) -> None:
+    """Or each reading of the newest would append records as long, to be read the next time. Who asks about one client is
+    recorded about that one."""
+    advisor, other = door.somebody("advisor", actor="user:ada"), fresh_client()
+    assert advisor.post("/clients", json=client_body(other)).status_code == 200
+    body = task_body(other, story["agent_name"])
+    assert advisor.post("/tasks", json=body).status_code == 201
+    agents = {"agent_name": story["agent_name"]}
+    assert len(door.somebody("advisor", actor="user:eve").get("/tasks", params=agents).json()["tasks"]) == 2
+    (record,) = until("both are recorded", lambda: [one for one in accesses(door, other) if one["actor"] == "user:eve"])
+    assert set(record["data"]["clients"]) == {story["client_id"], other}
+
+    reader = door.somebody("compliance", actor="user:reader", fidelog_purpose="case 9")
+    asked = {"type": "PersonalDataRead", "order": "desc"}
+    assert reader.get("/audit/events", params=asked).json()["events"]
+    assert reader.get(f"/audit/events/{record['position']}").json()["data"] == record["data"]
+    last = reader.get("/audit/events", params={**asked, "client_id": other})
+    assert {other, story["client_id"]} <= {name for event in last.json()["events"] for name in event["subjects"]}
+
+    def read() -> list[list[str]]:
+        return [event["data"]["clients"] for event in accesses(door, other) if event["actor"] == "user:reader"]
+
+    until("the one read about a client is recorded", read)
+    assert read() == [[other]]
+    assert "user:reader" not in {event["actor"] for event in accesses(door, story["client_id"])}
 
 
 def test_the_answer_waits_for_the_record(door: Door, story: dict[str, str]) -> None:
