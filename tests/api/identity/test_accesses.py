@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
@@ -13,6 +14,10 @@ import pytest
 
 from api.identity import accesses as accesses_module
 from api.identity.roles import ROUTES
+from domain.administration import NAMING
+from eventstore.proof.tiles import Tile
+from eventstore.sealing.serving import Bundle, TiledLog
+from projections.codec import EVENT_TYPES
 from projections.trail import Filters
 from tests.api.conftest import client_body, fresh_agent, fresh_client, task_body
 from tests.api.identity.conftest import Door
@@ -108,6 +113,20 @@ def test_reading_the_records_is_not_recorded_about_everybody_they_name(door: Doo
     until("the one read about a client is recorded", read)
     assert read() == [[other]]
     assert "user:reader" not in {event["actor"] for event in accesses(door, story["client_id"])}
+
+
+def test_entries_show_whom_more_than_such_records_name(door: Door, story: dict[str, str]) -> None:
+    """The types that only name are told; were all of them such, a bundle would show nobody."""
+    backend, tile = door.api.backend, Tile.parse(f"tile/entries/{story['bundle']}")
+    origin = backend.logs.current("default").origin
+
+    def shown(naming: Collection[str]) -> list[str]:
+        found: Bundle | None = door.api.run(partial(TiledLog(backend.reader, naming).bundle, "default", origin, tile))
+        assert found is not None
+        return found.subjects
+
+    assert story["client_id"] in shown(NAMING)
+    assert shown(EVENT_TYPES) == []
 
 
 def test_the_answer_waits_for_the_record(door: Door, story: dict[str, str]) -> None:
