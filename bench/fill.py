@@ -134,13 +134,13 @@ def _copy(connection: Connection, command: bytes, rows: Iterable[Sequence[Any]])
 
 
 def main() -> None:
-    """Fill a database that is migrated and empty; its owner's, keeper's and auditor's rights are needed."""
+    """Fill a database that is migrated and empty."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--state-dir", type=Path, required=True, help="the folder of the master keys")
-    parser.add_argument("url", help="a URL that may take the roles of Fidelog's logins")
+    parser.add_argument("url", help="a superuser's URL")
     options = parser.parse_args()
-    database = Database("server", {}, fallback=options.url)
+    database = Database("server", {"superuser": options.url}, fallback=options.url)
     settings = Settings("127.0.0.1", 0, Path(), options.state_dir, options.url)
     fill(database, asyncio.run(open_vault(database, settings)), options.events)
     fill_read_models(database)

@@ -16,9 +16,9 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 import psycopg
 from psycopg import sql
 
-from tests.processes.fidelog_process import PROJECT, FidelogProcess, Folders, environment
+from tests.processes.fidelog_process import FidelogProcess, Folders
+from tests.soak.filling import filled, unguarded
 from tests.soak.findings import Findings, Tell
-from tests.soak.replay_under_load import GUARDS, running
 from tests.waiting import until
 
 EVENTS = 1_000_000
@@ -31,7 +31,7 @@ VERIFIER = 100 << 20
 """Bytes that the enclosed verifier may have."""
 PATIENCE = 900.0
 
-ABOUT_ONE = """UPDATE fidelog.events SET subjects = ARRAY[{client}] WHERE position % {share} = 0"""
+ABOUT_ONE = """UPDATE {} SET subjects = ARRAY[{client}] WHERE position % {share} = 0"""
 
 
 async def large_export(folders: Folders, tell: Tell, events: int = EVENTS) -> Findings:
@@ -78,20 +78,11 @@ def _export_and_verify(folders: Folders, events: int, findings: Findings, tell: 
 
 
 def _fill(folders: Folders, events: int, tell: Tell) -> None:
-    with running(folders):
-        url = folders.superuser_url()
-        filling = [sys.executable, "-m", "bench.fill", "--events", str(events), "--state-dir", str(folders.state), url]
-        done = subprocess.run(filling, env=environment(), cwd=PROJECT, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"bench.fill failed: {done.stderr[-1000:]}")
+    with filled(folders, events) as url:
         with psycopg.connect(url) as connection:
-            guards = [guard for (guard,) in connection.execute(GUARDS, ("fidelog.events",)).fetchall()]
-            connection.execute("ALTER TABLE fidelog.events DISABLE TRIGGER USER")
-            about = sql.SQL(ABOUT_ONE).format(client=sql.Literal(CLIENT), share=sql.Literal(SHARE))
-            connection.execute(about)  # nothing is sealed yet
-            for guard in guards:
-                enabled = sql.SQL("ALTER TABLE fidelog.events ENABLE ALWAYS TRIGGER {}").format(sql.Identifier(guard))
-                connection.execute(enabled)
+            with unguarded(connection, "events") as name:  # nothing is sealed yet
+                about = sql.SQL(ABOUT_ONE).format(name, client=sql.Literal(CLIENT), share=sql.Literal(SHARE))
+                connection.execute(about)
             connection.execute("DELETE FROM fidelog.audit_index")
             connection.execute("UPDATE fidelog.tail_checkpoints SET position = 0 WHERE name = 'audit_index'")
         with psycopg.connect(url, autocommit=True) as connection:

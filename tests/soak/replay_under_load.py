@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
 
-from eventstore.embedded import EmbeddedServer
-from tests.processes.fidelog_process import PROJECT, Folders, environment
+from tests.processes.fidelog_process import Folders
+from tests.soak.filling import filled, unguarded
 from tests.soak.findings import Findings, Tell
 from tests.soak.paced_load import PacedLoad, quantiles
 from tests.soak.watched_process import Watched, watch
@@ -26,8 +22,6 @@ MEMORY = 512 << 20
 QUIET_WRITES = 1_000
 """So many are made before the replay begins, to compare with."""
 
-GUARDS = """SELECT tgname FROM pg_trigger
-WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgenabled = 'A'"""
 DAMAGE = {
     "agent_tasks": (
         "UPDATE fidelog.agent_tasks SET fold_version = 0",
@@ -81,40 +75,18 @@ def _judge(findings: Findings, name: str, done: Watched, events: int) -> None:
 
 
 def _fill_and_damage(folders: Folders, events: int, findings: Findings, tell: Tell) -> None:
-    with running(folders):
-        url = folders.superuser_url()
-        filling = [sys.executable, "-m", "bench.fill", "--events", str(events), "--state-dir", str(folders.state), url]
-        done = subprocess.run(filling, env=environment(), cwd=PROJECT, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"bench.fill failed: {done.stderr[-1000:]}")
+    with filled(folders, events) as url:
         tell(f"{events:,} events filled in")
         damaged = [f"{number:,} of {table}" for table in DAMAGE for number in _damage(url, table)]
     findings.line(f"{events:,} events; rows damaged: {', '.join(damaged)}")
     tell(findings.lines[-1])
 
 
-@contextmanager
-def running(folders: Folders) -> Iterator[None]:
-    """PostgreSQL of the data folder, without Fidelog."""
-    server = EmbeddedServer(folders.data, notice=lambda line: None)
-    server.join()
-    try:
-        yield
-    finally:
-        server.leave()
-
-
 def _damage(url: str, table: str) -> list[int]:
     """Spoil a read model behind the log's back; the number of rows by statement."""
     with psycopg.connect(url) as connection:
-        name = sql.Identifier("fidelog", table)
-        guards = [guard for (guard,) in connection.execute(GUARDS, (f"fidelog.{table}",)).fetchall()]
-        assert guards, "there is something to disable"
-        connection.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(name))
-        numbers = [connection.execute(statement.encode()).rowcount for statement in DAMAGE[table]]
-        for guard in guards:
-            enabled = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(name, sql.Identifier(guard))
-            connection.execute(enabled)
+        with unguarded(connection, table) as name:
+            numbers = [connection.execute(statement.encode()).rowcount for statement in DAMAGE[table]]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(name))
     return numbers

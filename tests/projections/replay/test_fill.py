@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections import Counter
 from itertools import groupby
 from typing import Any
@@ -37,6 +39,7 @@ from projections.engine import FOLDS
 from projections.queries import by_key_id, open_data
 from tests.clusters import Cluster
 from tests.eventstore.writer.harness import TENANT, assert_gapless, rows, vault_of
+from tests.processes.fidelog_process import PROJECT
 from tests.projections.replay.harness import check
 
 EVENTS = 3 * BLOCK + 345
@@ -68,6 +71,17 @@ def filled(database: Database, vault: Vault) -> list[RecordedEvent]:
         fill(database, vault, events)
     query = READ_FORWARD.sql.replace("$1", f"'{TENANT}'").replace("$2", "0").replace("$3", str(EVENTS))
     return [recorded_event(row, Codec()) for row in rows(database, query)]
+
+
+def test_a_migrated_database_is_filled_from_the_command_line(
+    pg: Cluster, database_name: str, database: Database
+) -> None:
+    """With a superuser's URL and the folder of the master keys, as long soaks do it: log and read models."""
+    line = [sys.executable, "-m", "bench.fill", "--events", str(BLOCK), "--state-dir", str(pg.state_dir)]
+    done = subprocess.run([*line, pg.url(database_name)], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert assert_gapless(database) == BLOCK
+    assert rows(database, "SELECT count(*) FROM fidelog.client_profiles") == [(CLIENTS,)]
 
 
 NOT_FILLED = {module.__name__ for module in (administration, attestation, erasure_events, exports)}
