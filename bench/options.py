@@ -54,11 +54,17 @@ def chosen(arguments: Sequence[str]) -> Chosen:
         name=_name(given),
         works=tuple(name for name in table if name in asked),
         plan=plan,
-        command=shlex.join(["python", "-m", "bench", *arguments]),
+        command=_told(arguments, given.logs),
         revision=given.against or "",
         page_only=given.page,
         logs=given.logs and given.logs.resolve(),
     )
+
+
+def _told(arguments: Sequence[str], logs: Path | None) -> str:
+    """The command line; what is published names no folder of the machine."""
+    line = shlex.join(["python", "-m", "bench", *arguments])
+    return line if logs is None else line.replace(str(logs), "FOLDER")
 
 
 def _name(given: argparse.Namespace) -> str:

@@ -18,6 +18,13 @@ def test_without_options_everything_is_measured_and_the_page_is_written() -> Non
     assert asked.command == "python -m bench"
 
 
+def test_what_is_published_of_the_command_names_no_folder() -> None:
+    """The page is part of the project, the folder of the logs of one machine."""
+    asked = chosen(["--logs", "some/where", "--rounds", "2"])
+    assert asked.command == "python -m bench --logs FOLDER --rounds 2"
+    assert asked.logs == Path("some/where").resolve()
+
+
 @pytest.mark.parametrize("options", [["--only", "S2,S1"], ["--only", "S2", "--only", "S1"]])
 def test_a_part_is_measured_in_the_order_of_the_table_and_is_not_the_page(options: list[str]) -> None:
     """However it is asked for."""
