@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from operator import attrgetter
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 
@@ -13,6 +13,19 @@ from eventstore.session import Session
 
 RETRY_PAUSE = 0.05
 _BUSY = attrgetter("busy")
+
+C = TypeVar("C", bound=psycopg.AsyncConnection[Any])
+
+
+async def begun(connection: C, first: LiteralString | bytes, *parameters: Any) -> C:
+    """The new connection after its first statement. When that fails, or is cancelled, the connection is closed: nobody else
+    knows of it yet. Raises psycopg.Error."""
+    try:
+        await connection.execute(first, parameters or None)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
 
 
 class Sessions:
@@ -74,10 +87,4 @@ class Sessions:
 
     async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
-        try:
-            if self._setting:
-                await connection.execute(self._setting)
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
+        return await begun(connection, self._setting) if self._setting else connection

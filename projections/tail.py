@@ -17,6 +17,7 @@ from eventstore.following import Following
 from eventstore.reading import READ_FORWARD
 from eventstore.records import RecordedEvent
 from eventstore.rows import Decoder, recorded_event
+from eventstore.sessions import begun
 from eventstore.statements import Statement, statement
 
 SESSION = statement("projections", "tail_session")
@@ -42,8 +43,7 @@ async def connect(keeper_url: str, tenant_id: str) -> Connection:
     connection: Connection = await psycopg.AsyncConnection.connect(
         keeper_url, autocommit=True, cursor_factory=AsyncRawCursor, prepare_threshold=None
     )
-    await _execute(connection, SESSION, tenant_id)
-    return connection
+    return await begun(connection, SESSION.sql.encode(), tenant_id)
 
 
 def decoding(tenant_id: str, codec: Decoder, handler: EventHandler) -> Handler:

@@ -16,6 +16,7 @@ from eventstore.proof.leaf import MEMBERS, leaf_of
 from eventstore.proof.merkle import leaf_hash
 from eventstore.proof.note import Note
 from eventstore.proof.tiles import Tile
+from eventstore.sessions import begun
 from eventstore.statements import Statement, statement
 
 SESSION = statement("eventstore", "seal_session")
@@ -47,8 +48,7 @@ async def connect(sealer_url: str, tenant_id: str) -> Connection:
     connection: Connection = await psycopg.AsyncConnection.connect(
         sealer_url, autocommit=True, cursor_factory=AsyncRawCursor, prepare_threshold=None
     )
-    await connection.execute(SESSION.sql.encode(), (tenant_id,))
-    return connection
+    return await begun(connection, SESSION.sql.encode(), tenant_id)
 
 
 class SealStore:

@@ -14,6 +14,7 @@ import pytest
 from eventstore.database import Database
 from eventstore.errors import DatabaseUnavailable
 from eventstore.reading import Reader
+from eventstore.sessions import begun
 from eventstore.statements import Statement
 from tests.clusters import Cluster
 
@@ -213,6 +214,30 @@ def test_values_come_back_as_they_went(database: Database, value: object) -> Non
         async with reading(database) as reader:
             reads = [reader.rows("default", echo, (value,)) for _ in range(40)]
             assert await asyncio.gather(*reads) == [[(value,)]] * 40
+
+    asyncio.run(check())
+
+
+def test_a_session_whose_beginning_fails_or_is_cancelled_is_closed(database: Database) -> None:
+    """Nobody else knows of it, so it would stay open, with whoever connected gone."""
+
+    async def connected() -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(database.url("reader"), autocommit=True)
+
+    async def check() -> None:
+        failing, cancelled = await connected(), await connected()
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await begun(failing, "SELECT 1 / 0")
+        beginning = asyncio.create_task(begun(cancelled, "SELECT pg_sleep(60)"))
+        await asyncio.sleep(0.1)
+        beginning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+        assert failing.closed
+        assert cancelled.closed
+        whole = await begun(await connected(), "SELECT 1")
+        assert not whole.closed
+        await whole.close()
 
     asyncio.run(check())
 
