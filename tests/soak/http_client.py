@@ -102,7 +102,9 @@ class Connection:
         return answer
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The connection's two sides. Raises OSError."""
+        """The connection's two sides. Raises OSError. One that the server ended while nobody used it (75 s) is made anew."""
+        if self._streams is not None and self._streams[0].at_eof():
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port, limit=1 << 22)
         return self._streams

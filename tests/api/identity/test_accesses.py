@@ -25,7 +25,7 @@ from tests.sealed import edge, sealed_size
 from tests.waiting import until
 
 WAITING = """SELECT count(*)::int FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = 'fidelog_writer' AND wait_event_type = 'Lock'"""
+    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 
 
 def accesses(door: Door, client_id: str) -> list[dict[str, Any]]:
